@@ -1,0 +1,136 @@
+//! The control block: the list of segments, and the bytes of the layer above.
+//!
+//! `[count][count × 5 bytes][bytes of the layer above]`. A segment is
+//!
+//! | bytes | field |
+//! |-------|-------|
+//! | 0     | bit 7: analog; bits 0–5: MCS (zero when analog) |
+//! | 1     | redundancy version, 0 to 3 (zero when analog) |
+//! | 2–4   | length, little endian: bytes when coded, symbols when analog |
+//!
+//! The block goes out as QPSK with NR LDPC at a sixth of a bit per coded bit, CRC-24.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use thiserror::Error;
+
+use super::{FramingError, MAX_CONTROL_BYTES, MAX_SEGMENTS, SegmentShape};
+
+/// Bytes of one segment in the list.
+const ENTRY_BYTES: usize = 5;
+/// Most symbols of an analog segment.
+const MAX_ANALOG: usize = (1 << 24) - 1;
+/// Coded bits for a bit of the control block and its CRC.
+const CODED_BITS_PER_BIT: usize = 6;
+const CRC_BITS: usize = 24;
+
+/// Why bytes are no control block.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ControlError {
+    /// The block ends within the list.
+    #[error("control block of {0} bytes ends within its list of segments")]
+    Short(usize),
+    /// A segment's entry is out of range.
+    #[error("segment {0} of the control block is out of range")]
+    Entry(usize),
+}
+
+/// Data resource elements that a control block of `bytes` bytes takes.
+pub fn control_elements(bytes: usize) -> usize {
+    ((8 * bytes + CRC_BITS) * CODED_BITS_PER_BIT).div_ceil(2)
+}
+
+/// Writes a control block.
+pub fn write(segments: &[SegmentShape], above: &[u8]) -> Result<Bytes, FramingError> {
+    if segments.len() > MAX_SEGMENTS {
+        return Err(FramingError::Segments(segments.len()));
+    }
+    if above.len() > MAX_CONTROL_BYTES {
+        return Err(FramingError::Control(above.len()));
+    }
+    let mut block = BytesMut::with_capacity(block_bytes(segments.len(), above.len()));
+    block.put_u8(segments.len() as u8);
+    for segment in segments {
+        let (first, second, length, most) = match *segment {
+            SegmentShape::Coded { mcs, redundancy_version, bytes } => {
+                if mcs > 0x3F || redundancy_version > 3 {
+                    return Err(FramingError::Mcs(mcs));
+                }
+                (mcs, redundancy_version, bytes, usize::from(u16::MAX))
+            }
+            SegmentShape::Analog { symbols } => (0x80, 0, symbols, MAX_ANALOG),
+        };
+        if !(1..=most).contains(&length) {
+            return Err(FramingError::Length(length));
+        }
+        block.put_u8(first);
+        block.put_u8(second);
+        block.put_uint_le(length as u64, 3);
+    }
+    block.extend_from_slice(above);
+    Ok(block.freeze())
+}
+
+/// Bytes of a control block.
+pub fn block_bytes(segments: usize, above: usize) -> usize {
+    1 + ENTRY_BYTES * segments + above
+}
+
+/// Takes a control block apart: the segments and the bytes of the layer above.
+pub fn parse(block: &Bytes) -> Result<(Vec<SegmentShape>, Bytes), ControlError> {
+    let short = || ControlError::Short(block.len());
+    let count = usize::from(*block.first().ok_or_else(short)?);
+    if count > MAX_SEGMENTS {
+        return Err(ControlError::Entry(count));
+    }
+    let end = block_bytes(count, 0);
+    let list = block.get(1..end).ok_or_else(short)?;
+    let segments = list
+        .chunks_exact(ENTRY_BYTES)
+        .enumerate()
+        .map(|(index, entry)| {
+            let length = u32::from_le_bytes([entry[2], entry[3], entry[4], 0]) as usize;
+            let shape = match (entry[0], entry[1]) {
+                (0x80, 0) => SegmentShape::Analog { symbols: length },
+                (mcs @ 0..=0x3F, redundancy_version @ 0..=3) if length <= usize::from(u16::MAX) => {
+                    SegmentShape::Coded { mcs, redundancy_version, bytes: length }
+                }
+                _ => return Err(ControlError::Entry(index)),
+            };
+            if length == 0 { Err(ControlError::Entry(index)) } else { Ok(shape) }
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((segments, block.slice(end..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shapes() -> impl Strategy<Value = Vec<SegmentShape>> {
+        let coded = (0u8..64, 0u8..4, 1usize..65_536).prop_map(|(mcs, redundancy_version, bytes)| {
+            SegmentShape::Coded { mcs, redundancy_version, bytes }
+        });
+        let analog = (1usize..=MAX_ANALOG).prop_map(|symbols| SegmentShape::Analog { symbols });
+        proptest::collection::vec(prop_oneof![coded, analog], 0..=MAX_SEGMENTS)
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_come_back(shapes in shapes(), above in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let block = write(&shapes, &above).unwrap();
+            let (parsed, rest) = parse(&block).unwrap();
+            prop_assert_eq!(parsed, shapes);
+            prop_assert_eq!(rest.as_ref(), above.as_slice());
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let block = Bytes::from(bytes);
+            if let Ok((shapes, above)) = parse(&block) {
+                prop_assert_eq!(write(&shapes, &above).unwrap(), block);
+            }
+        }
+    }
+}

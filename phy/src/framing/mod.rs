@@ -1,0 +1,147 @@
+//! Framing: what a frame is, and how its parts lie on the OFDM grid.
+//!
+//! A frame is `[preamble][header: 2 symbols][payload: symbols]`. Everything a receiver must know stands in
+//! the frame: the header ([`header`], most robust) tells the length of the control block and the number of
+//! payload symbols; the control block ([`control`], robust) lists the segments and carries up to
+//! [`MAX_CONTROL_BYTES`] for the layer above; the segments follow, coded bytes and analog symbols side by
+//! side. [`grid`] lays resource elements out beside the comb pilots.
+
+pub mod control;
+pub mod grid;
+pub mod header;
+
+use bytes::Bytes;
+use num_complex::Complex32;
+use thiserror::Error;
+
+use crate::coding::CodingError;
+
+/// OFDM symbols that the header takes.
+pub const HEADER_SYMBOLS: usize = 2;
+/// Most OFDM symbols of payload in a frame: bounds a receiver's memory and the channel's ageing.
+pub const MAX_PAYLOAD_SYMBOLS: usize = 280;
+/// Most bytes of the layer above in a control block.
+pub const MAX_CONTROL_BYTES: usize = 1536;
+/// Most segments in a frame.
+pub const MAX_SEGMENTS: usize = 64;
+
+/// A frame to send.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Frame {
+    /// Running number of the transmitter's frames.
+    pub number: u16,
+    /// Which transmitter process this is: drawn at its start, so that a restart is noticed.
+    pub transmitter: u16,
+    /// Bytes for the layer above, sent robustly.
+    pub control: Bytes,
+    /// What the frame carries, at most [`MAX_SEGMENTS`].
+    pub segments: Vec<Segment>,
+}
+
+/// Part of a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Segment {
+    /// Bytes, coded and modulated by the MCS ladder.
+    Coded {
+        /// Index in the ladder.
+        mcs: u8,
+        /// Redundancy version, 0 to 3.
+        redundancy_version: u8,
+        /// 1 to 65535 bytes.
+        bytes: Bytes,
+    },
+    /// Complex symbols of unit mean power, sent as they are.
+    Analog {
+        /// 1 to 2²⁴ − 1 symbols.
+        symbols: Vec<Complex32>,
+    },
+}
+
+/// What a segment is, without what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentShape {
+    /// Coded bytes.
+    Coded {
+        /// Index in the ladder.
+        mcs: u8,
+        /// Redundancy version, 0 to 3.
+        redundancy_version: u8,
+        /// Payload bytes.
+        bytes: usize,
+    },
+    /// Analog symbols.
+    Analog {
+        /// Number of symbols.
+        symbols: usize,
+    },
+}
+
+impl Segment {
+    /// The shape of this segment.
+    pub fn shape(&self) -> SegmentShape {
+        match self {
+            Self::Coded { mcs, redundancy_version, bytes } => SegmentShape::Coded {
+                mcs: *mcs,
+                redundancy_version: *redundancy_version,
+                bytes: bytes.len(),
+            },
+            Self::Analog { symbols } => SegmentShape::Analog { symbols: symbols.len() },
+        }
+    }
+}
+
+/// What arrived of a segment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReceivedSegment {
+    /// Coded bytes: `None` when the code could not correct them.
+    Coded {
+        /// Index in the ladder.
+        mcs: u8,
+        /// Number of bytes that were sent.
+        length: usize,
+        /// The bytes.
+        bytes: Option<Bytes>,
+    },
+    /// Equalised symbols.
+    Analog {
+        /// The symbols, scaled to the transmitter's.
+        symbols: Vec<Complex32>,
+        /// Noise variance of each.
+        noise_variance: Vec<f32>,
+    },
+}
+
+/// What a frame costs on the air.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameCost {
+    /// Resource elements that carry segments: the net cost.
+    pub payload_symbols: usize,
+    /// Complex symbols that the whole frame could have carried: its duration in OFDM symbols, preamble
+    /// included (rounded up), times all subcarriers. The gross cost.
+    pub total_symbols: usize,
+    /// Duration in samples.
+    pub samples: usize,
+}
+
+/// Why a frame cannot be sent.
+#[derive(Debug, Error)]
+pub enum FramingError {
+    /// More segments than the control block lists.
+    #[error("{0} segments in a frame: at most {MAX_SEGMENTS}")]
+    Segments(usize),
+    /// More control bytes than fit.
+    #[error("{0} control bytes in a frame: at most {MAX_CONTROL_BYTES}")]
+    Control(usize),
+    /// A segment is empty or too long for its length field.
+    #[error("segment of {0} bytes or symbols: coded 1 to 65535 bytes, analog 1 to 16777215 symbols")]
+    Length(usize),
+    /// There is no such MCS.
+    #[error("MCS {0} does not exist")]
+    Mcs(u8),
+    /// The frame would be longer than a receiver accepts.
+    #[error("frame of {0} payload symbols: at most {MAX_PAYLOAD_SYMBOLS}")]
+    TooLong(usize),
+    /// The channel code refused.
+    #[error(transparent)]
+    Coding(#[from] CodingError),
+}

@@ -1,0 +1,29 @@
+//! The physical layer of semcast: bytes and analog symbols → I/Q samples, and back.
+//!
+//! The chain in signal order:
+//!
+//! | transmit | receive |
+//! |---|---|
+//! | [`framing`]: frames, header, control block, grid | [`sync`]: detection, timing, carrier offset |
+//! | [`coding`]: CRC, NR LDPC, rate matching | [`estimation`]: channel, noise, phase tracking |
+//! | [`modulation`]: scrambling, QPSK to 256-QAM, the MCS ladder | [`ofdm`]: DFT; equalisation in [`receive`] |
+//! | [`ofdm`]: subcarriers → samples | [`modulation`]: soft demapping, descrambling |
+//! | [`sync::preamble`] in front | [`coding`]: rate recovery, decoding, CRC |
+//! | all in [`transmit::Modulator`] | all in [`receive::Demodulator`] |
+//!
+//! [`numerology`] is the grid that both ends share; [`channel`] emulates propagation and oscillators;
+//! [`radio`], the only part that does I/O, moves samples between processes.
+//!
+//! Conventions: samples are `Complex32`; signals have unit mean power; SNR is Es/N0 per resource element
+//! with complex N0; an LLR is ln P(0)/P(1).
+
+pub mod channel;
+pub mod coding;
+pub mod estimation;
+pub mod framing;
+pub mod modulation;
+pub mod numerology;
+pub mod ofdm;
+pub mod receive;
+pub mod sync;
+pub mod transmit;

@@ -1,0 +1,160 @@
+//! The transmit chain: frame → samples.
+//!
+//! control block and segments → transport blocks ([`crate::coding`]) → scrambled, modulated resource
+//! elements ([`crate::modulation`]) → grid with pilots ([`crate::framing::grid`]) → OFDM symbols behind
+//! header and preamble ([`crate::ofdm`], [`crate::sync::preamble`]). Unit mean power throughout.
+
+use num_complex::Complex32;
+
+use crate::{
+    coding::transport_block::TransportBlockEncoder,
+    framing::{
+        Frame, FrameCost, FramingError, HEADER_SYMBOLS, MAX_PAYLOAD_SYMBOLS, Segment, SegmentShape,
+        control::{self, control_elements},
+        grid::Grid,
+        header::FrameHeader,
+    },
+    modulation::{Modulation, mcs::Mcs, scrambler},
+    numerology::Numerology,
+    ofdm::Ofdm,
+    sync::preamble::{preamble, preamble_samples, qpsk_sequence},
+};
+
+/// Scrambling of header, control block and segments: different for every part and every frame.
+pub(crate) fn scrambling_seed(number: u16, part: usize) -> u32 {
+    // Parts: 0 the header (the same for all frames), 1 the control block, 2 … the segments.
+    match part {
+        0 => 0x5EC4_0003 & 0x7FFF_FFFF,
+        1 => 0x5EC4_0004 & 0x7FFF_FFFF,
+        _ => u32::from(number) << 8 | part as u32,
+    }
+}
+
+/// Data resource elements of a segment.
+pub fn segment_elements(shape: &SegmentShape) -> Result<usize, FramingError> {
+    match *shape {
+        SegmentShape::Coded { mcs, bytes, .. } => {
+            Ok(Mcs::from_index(mcs).ok_or(FramingError::Mcs(mcs))?.symbols_for_bytes(bytes))
+        }
+        SegmentShape::Analog { symbols } => Ok(symbols),
+    }
+}
+
+/// Makes samples of frames. Planned once; its buffers are kept from frame to frame.
+pub struct Modulator {
+    numerology: Numerology,
+    grid: Grid,
+    ofdm: Ofdm,
+    encoder: TransportBlockEncoder,
+    preamble: Vec<Complex32>,
+    padding: Vec<Complex32>,
+    bits: Vec<u8>,
+    elements: Vec<Complex32>,
+    symbol: Vec<Complex32>,
+}
+
+impl Modulator {
+    /// Prepares for a numerology.
+    pub fn new(numerology: Numerology) -> Self {
+        let mut ofdm = Ofdm::new(numerology);
+        let preamble = preamble(&numerology, &mut ofdm);
+        Self {
+            numerology,
+            grid: Grid::new(&numerology),
+            ofdm,
+            encoder: TransportBlockEncoder::new(),
+            preamble,
+            padding: qpsk_sequence(0x5EC4_0005, numerology.subcarriers()),
+            bits: Vec::new(),
+            elements: Vec::new(),
+            symbol: vec![Complex32::default(); numerology.subcarriers()],
+        }
+    }
+
+    /// Data resource elements that `symbols` payload symbols leave for segments beside a control block for
+    /// `segments` segments and `above` bytes of the layer above.
+    pub fn capacity(&self, symbols: usize, segments: usize, above: usize) -> usize {
+        self.grid
+            .capacity(HEADER_SYMBOLS, symbols.min(MAX_PAYLOAD_SYMBOLS))
+            .saturating_sub(control_elements(control::block_bytes(segments, above)))
+    }
+
+    /// Appends a frame's samples to `out`.
+    pub fn modulate(&mut self, frame: &Frame, out: &mut Vec<Complex32>) -> Result<FrameCost, FramingError> {
+        let shapes: Vec<_> = frame.segments.iter().map(Segment::shape).collect();
+        let block = control::write(&shapes, &frame.control)?;
+        let payload: usize = shapes.iter().map(segment_elements).sum::<Result<_, _>>()?;
+        let elements = control_elements(block.len()) + payload;
+        let payload_symbols = self.grid.symbols_for(HEADER_SYMBOLS, elements);
+        if payload_symbols > MAX_PAYLOAD_SYMBOLS {
+            return Err(FramingError::TooLong(payload_symbols));
+        }
+        let header = FrameHeader {
+            control_bytes: block.len(),
+            payload_symbols,
+            number: frame.number,
+            transmitter: frame.transmitter,
+        };
+
+        self.elements.clear();
+        let header_elements = self.grid.capacity(0, HEADER_SYMBOLS);
+        self.code(&header.to_bytes(), header_elements, Modulation::Qpsk, 0, scrambling_seed(0, 0))?;
+        let block_elements = control_elements(block.len());
+        self.code(&block, block_elements, Modulation::Qpsk, 0, scrambling_seed(frame.number, 1))?;
+        for (index, segment) in frame.segments.iter().enumerate() {
+            match segment {
+                Segment::Coded { mcs, redundancy_version, bytes } => {
+                    let step = Mcs::from_index(*mcs).ok_or(FramingError::Mcs(*mcs))?;
+                    let seed = scrambling_seed(frame.number, 2 + index);
+                    let elements = step.symbols_for_bytes(bytes.len());
+                    self.code(bytes, elements, step.modulation(), *redundancy_version, seed)?;
+                }
+                Segment::Analog { symbols } => self.elements.extend_from_slice(symbols),
+            }
+        }
+
+        let before = out.len();
+        out.extend_from_slice(&self.preamble);
+        let mut elements = self.elements.iter();
+        for symbol in 0..HEADER_SYMBOLS + payload_symbols {
+            for k in 0..self.symbol.len() {
+                self.symbol[k] = if self.grid.is_pilot(symbol, k) {
+                    self.grid.pilot_value(symbol, k)
+                } else {
+                    elements.next().copied().unwrap_or(self.padding[k])
+                };
+            }
+            self.ofdm.modulate(&self.symbol, self.numerology.cyclic_prefix, out);
+        }
+        let symbols = preamble_samples(&self.numerology).div_ceil(self.numerology.symbol_samples())
+            + HEADER_SYMBOLS
+            + payload_symbols;
+        Ok(FrameCost {
+            payload_symbols: payload,
+            total_symbols: symbols * self.numerology.subcarriers(),
+            samples: out.len() - before,
+        })
+    }
+
+    fn code(
+        &mut self,
+        bytes: &[u8],
+        elements: usize,
+        modulation: Modulation,
+        redundancy_version: u8,
+        seed: u32,
+    ) -> Result<(), FramingError> {
+        let order = modulation.bits_per_symbol();
+        self.bits.clear();
+        self.encoder.encode(
+            bytes,
+            elements * usize::from(order),
+            order,
+            redundancy_version,
+            &mut self.bits,
+        )?;
+        scrambler::scramble_bits(seed, &mut self.bits);
+        modulation.map(&self.bits, &mut self.elements);
+        Ok(())
+    }
+}
