@@ -1,0 +1,124 @@
+//! Measures coding and modulation on one thread, in information bits a second.
+//!
+//! ```text
+//! cargo run --release -p semcast-phy --example coding_throughput
+//! ```
+//!
+//! First the LDPC code alone, with noise in which nothing converges, so that every iteration is run. Then
+//! the whole chain with transport blocks of 3000 bytes, 1 dB above the threshold of each rung.
+
+#![allow(clippy::print_stdout, reason = "a program whose output is its result")]
+
+use std::time::{Duration, Instant};
+
+use num_complex::Complex32;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+use semcast_phy::coding::ldpc::{BaseGraph, LdpcCode, LdpcDecoder, LdpcEncoder};
+use semcast_phy::coding::transport_block::{TransportBlockDecoder, TransportBlockEncoder};
+use semcast_phy::modulation::mcs::Mcs;
+use semcast_phy::modulation::scrambler;
+
+fn main() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    ldpc(&mut random);
+    chain(&mut random);
+}
+
+fn ldpc(random: &mut Xoshiro256PlusPlus) {
+    println!("graph  Z    rows  rate   encode Mbit/s  decode Mbit/s at 6, 10, 20 iterations");
+    for (graph, z, rows) in [
+        (BaseGraph::One, 384, 46),
+        (BaseGraph::One, 384, 24),
+        (BaseGraph::One, 384, 13),
+        (BaseGraph::One, 384, 5),
+        (BaseGraph::One, 104, 46),
+        (BaseGraph::Two, 384, 42),
+        (BaseGraph::Two, 104, 42),
+        (BaseGraph::Two, 104, 12),
+    ] {
+        let code = LdpcCode::new(graph, z).expect("a size of the table");
+        let data: Vec<u8> = (0..code.systematic_bits()).map(|_| random.random_range(0..2)).collect();
+        let mut encoder = LdpcEncoder::new();
+        let encode = rate(data.len(), || {
+            encoder.encode(&code, &data).expect("the right length");
+        });
+
+        let sent = (graph.systematic_columns() + rows - 2) * z;
+        let llrs: Vec<i16> = (0..code.codeword_bits())
+            .map(|index| if index < sent { random.random_range(-20i16..20) | 1 } else { 0 })
+            .collect();
+        let mut decoder = LdpcDecoder::new();
+        print!("{graph:?}    {z:3}  {rows:4}  {:.3}  {encode:13.0} ", data.len() as f64 / sent as f64);
+        for iterations in [6, 10, 20] {
+            let decode = rate(data.len(), || {
+                decoder.decode(&code, &llrs, iterations, |_| true).expect("the right length");
+            });
+            print!(" {decode:8.1}");
+        }
+        println!();
+    }
+}
+
+fn chain(random: &mut Xoshiro256PlusPlus) {
+    const BYTES: usize = 3000;
+    println!();
+    println!("Mbit/s of     encode  scramble  map  demap  descramble  decode  iterations a code block");
+    let payload: Vec<u8> = (0..BYTES).map(|_| random.random()).collect();
+    let mut encoder = TransportBlockEncoder::new();
+    let mut decoder = TransportBlockDecoder::new();
+    for index in [0, 4, 9, 15, 22, 30, 34] {
+        let mcs = Mcs::from_index(index).expect("a rung of the ladder");
+        let modulation = mcs.modulation();
+        let order = modulation.bits_per_symbol();
+        let symbols = mcs.symbols_for_bytes(BYTES);
+        let coded_bits = symbols * usize::from(order);
+        let (mut bits, mut elements, mut llrs) = (Vec::new(), Vec::new(), Vec::new());
+        let encode = rate(BYTES * 8, || {
+            bits.clear();
+            encoder.encode(&payload, coded_bits, order, 0, &mut bits).expect("sizes fit");
+        });
+        let scramble = rate(BYTES * 8, || scrambler::scramble_bits(1, &mut bits));
+        bits.clear();
+        encoder.encode(&payload, coded_bits, order, 0, &mut bits).expect("sizes fit");
+        let map = rate(BYTES * 8, || {
+            elements.clear();
+            modulation.map(&bits, &mut elements);
+        });
+        let noise_variance = 10f32.powf(-(mcs.threshold_db() + 1.0) / 10.0);
+        for element in &mut elements {
+            let mut normal = || -> f32 { StandardNormal.sample(&mut *random) };
+            *element += Complex32::new(normal(), normal()) * (noise_variance / 2.0).sqrt();
+        }
+        let variances = vec![noise_variance; symbols];
+        let demap = rate(BYTES * 8, || {
+            llrs.clear();
+            modulation.demap_all(&elements, &variances, &mut llrs);
+        });
+        let mut scrambled = llrs.clone();
+        let descramble = rate(BYTES * 8, || scrambler::scramble_llrs(1, &mut scrambled));
+        let decode = rate(BYTES * 8, || {
+            decoder.decode(&llrs, BYTES, order, 0).ok();
+        });
+        let report = decoder.report();
+        println!(
+            "{:16} {encode:5.0} {scramble:6.0} {map:6.0} {demap:6.0} {descramble:8.0} {decode:10.1} {:10.1}",
+            mcs.to_string(),
+            report.iterations as f64 / report.code_blocks as f64
+        );
+    }
+}
+
+/// Mbit/s of the best of several runs, so that other load on the machine counts little.
+fn rate(bits: usize, mut work: impl FnMut()) -> f64 {
+    let mut best = Duration::MAX;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(200) {
+        let run = Instant::now();
+        work();
+        best = best.min(run.elapsed());
+    }
+    bits as f64 / best.as_secs_f64() / 1e6
+}
