@@ -1,0 +1,126 @@
+//! The table of all keys: meaning, and what a value may be.
+
+use super::value::Rule;
+
+/// A setting.
+#[derive(Debug)]
+pub struct Key {
+    /// Section and name, with a dot between them.
+    pub name: &'static str,
+    /// What it is, with its unit: the comment in `--print-config`.
+    pub meaning: &'static str,
+    /// What its value may be.
+    pub rule: Rule,
+}
+
+impl Key {
+    /// Section, name.
+    pub fn parts(&self) -> (&'static str, &'static str) {
+        self.name.split_once('.').unwrap_or(("", self.name))
+    }
+
+    /// The environment variable that sets it, such as `SEMCAST_AIR_SNR_DB`.
+    pub fn variable(&self) -> String {
+        format!("{}{}", super::VARIABLE_PREFIX, self.name.replace('.', "_").to_uppercase())
+    }
+}
+
+const fn key(name: &'static str, meaning: &'static str, rule: Rule) -> Key {
+    Key { name, meaning, rule }
+}
+
+const DEVICES: &[&str] = &["auto", "cpu", "wgpu"];
+
+/// All settings, in the order of `--print-config`.
+pub const KEYS: &[Key] = &[
+    key("radio.sample_rate_hz", "complex samples per second", Rule::Real(10e3, 100e6)),
+    key("radio.fft_size", "length of the DFT in samples, a power of two", Rule::Whole(64, 4096)),
+    key("radio.cyclic_prefix", "length of the cyclic prefix in samples", Rule::Whole(4, 2048)),
+    key("radio.resource_blocks", "occupied blocks of 12 subcarriers", Rule::Whole(2, 298)),
+    key("air.transmit_addr", "UDP address that takes samples from transmitters", Rule::Address),
+    key("air.receive_addr", "UDP address that gives samples to receivers", Rule::Address),
+    key("air.snr_db", "Es/N0 per resource element at the receiver, in dB", Rule::Real(-30.0, 100.0)),
+    key(
+        "air.channel",
+        "awgn, rayleigh, rician, rician:K_DB, multipath, multipath-rayleigh, or taps:DELAY_NS/POWER_DB,…",
+        Rule::Text,
+    ),
+    key("air.doppler_hz", "Doppler spread of fading taps, in Hz", Rule::Real(0.0, 10e3)),
+    key("air.cfo_hz", "carrier frequency offset, in Hz", Rule::Real(-10e6, 10e6)),
+    key("air.clock_offset_ppm", "offset of the sampling clock, in ppm", Rule::Real(-1000.0, 1000.0)),
+    key("air.delay_samples", "bulk delay, in samples", Rule::Whole(0, 16_777_216)),
+    key(
+        "air.pacing",
+        "fast (as fast as both ends can) or paced (at the sample rate)",
+        Rule::Choice(&["fast", "paced"]),
+    ),
+    key("air.seed", "seed of channel taps and noise", Rule::Whole(0, i64::MAX)),
+    key("control.listen", "QUIC address on which the transmitter listens", Rule::Address),
+    key("control.connect", "QUIC address of the transmitter, for receivers and `send`", Rule::Address),
+    key(
+        "control.watch_listen",
+        "QUIC address on which the receiver listens, and `watch` finds it",
+        Rule::Address,
+    ),
+    key("control.key", "private key file made by `semcast keygen`", Rule::Text),
+    key("control.peers", "trusted peers: fingerprints or certificate files", Rule::TextList),
+    key("control.feedback", "false: transmit one way, without any control link", Rule::Switch),
+    key("transmitter.system", "classical or ae", Rule::Choice(&["classical", "ae"])),
+    key(
+        "transmitter.cbr",
+        "net channel bandwidth ratio: symbols per RGB sample or byte of text",
+        Rule::Real(0.0001, 16.0),
+    ),
+    key(
+        "transmitter.design_snr_db",
+        "SNR to prepare messages for, in dB, instead of what the receiver reports",
+        Rule::Real(-20.0, 60.0),
+    ),
+    key("transmitter.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
+    key("transmitter.max_resends", "most rounds of resending", Rule::Whole(0, 100)),
+    key("receiver.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
+    key("receiver.output_dir", "folder for what arrives", Rule::Text),
+    key("log.filter", "what is logged, such as info or semcast_phy=debug,warn", Rule::Text),
+];
+
+/// Edit distance between two names (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// The candidate that is most like `name`; of equals the first.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Only the beginning counts, so that the work stays small whatever the input is.
+    let name: String = name.chars().take(64).collect();
+    candidates.into_iter().min_by_key(|candidate| distance(&name, candidate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+
+    #[test]
+    fn variables_are_distinct() {
+        let mut names: Vec<_> = KEYS.iter().map(Key::variable).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), KEYS.len());
+    }
+}

@@ -1,0 +1,212 @@
+//! The typed configuration: one structure a section, with the defaults.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::SystemId;
+
+/// All settings. What each key means and may be is in [`super::KEYS`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The OFDM grid.
+    pub radio: Radio,
+    /// The emulated air, as server and for its clients.
+    pub air: Air,
+    /// The control link.
+    pub control: Control,
+    /// The transmitter.
+    pub transmitter: Transmitter,
+    /// The receiver.
+    pub receiver: Receiver,
+    /// Logging.
+    pub log: Log,
+}
+
+/// The OFDM grid; both ends must have the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Radio {
+    /// Complex samples per second.
+    pub sample_rate_hz: f64,
+    /// Length of the DFT in samples.
+    pub fft_size: usize,
+    /// Length of the cyclic prefix in samples.
+    pub cyclic_prefix: usize,
+    /// Occupied resource blocks of 12 subcarriers.
+    pub resource_blocks: usize,
+}
+
+impl Default for Radio {
+    fn default() -> Self {
+        Self { sample_rate_hz: 7_680_000.0, fft_size: 512, cyclic_prefix: 36, resource_blocks: 25 }
+    }
+}
+
+/// How fast the air lets samples through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pacing {
+    /// As fast as both ends can.
+    Fast,
+    /// At the sample rate.
+    Paced,
+}
+
+/// The emulated air.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Air {
+    /// Where transmitters send their samples to.
+    pub transmit_addr: String,
+    /// Where receivers ask for samples.
+    pub receive_addr: String,
+    /// Es/N0 per resource element.
+    pub snr_db: f64,
+    /// Channel model by name.
+    pub channel: String,
+    /// Doppler spread of fading taps.
+    pub doppler_hz: f64,
+    /// Carrier frequency offset.
+    pub cfo_hz: f64,
+    /// Offset of the receiver's sampling clock.
+    pub clock_offset_ppm: f64,
+    /// Bulk delay.
+    pub delay_samples: u32,
+    /// Speed.
+    pub pacing: Pacing,
+    /// Seed of taps and noise.
+    pub seed: u64,
+}
+
+impl Default for Air {
+    fn default() -> Self {
+        Self {
+            transmit_addr: "127.0.0.1:4810".into(),
+            receive_addr: "127.0.0.1:4811".into(),
+            snr_db: 15.0,
+            channel: "multipath".into(),
+            doppler_hz: 0.0,
+            cfo_hz: 0.0,
+            clock_offset_ppm: 0.0,
+            delay_samples: 0,
+            pacing: Pacing::Fast,
+            seed: 1,
+        }
+    }
+}
+
+/// The control link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// Where the transmitter listens for receivers and send clients.
+    pub listen: String,
+    /// Where receivers and send clients find the transmitter.
+    pub connect: String,
+    /// Where the receiver listens for watch clients, and where they find it.
+    pub watch_listen: String,
+    /// Private key file of this end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Keys that are trusted: fingerprints or certificate files.
+    pub peers: Vec<String>,
+    /// Whether receiver and transmitter use the control link at all.
+    pub feedback: bool,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:4820".into(),
+            connect: "127.0.0.1:4820".into(),
+            watch_listen: "127.0.0.1:4821".into(),
+            key: None,
+            peers: Vec::new(),
+            feedback: true,
+        }
+    }
+}
+
+/// Where network models run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelDevice {
+    /// A real GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU, by wgpu.
+    Wgpu,
+}
+
+impl ModelDevice {
+    /// The name used by `--device`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Wgpu => "wgpu",
+        }
+    }
+}
+
+/// The transmitter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transmitter {
+    /// The system to use unless a client asks for another.
+    pub system: SystemId,
+    /// Net channel bandwidth ratio to fit messages to.
+    pub cbr: f64,
+    /// SNR to prepare messages for, instead of what the receiver reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub design_snr_db: Option<f64>,
+    /// Where models run.
+    pub device: ModelDevice,
+    /// Most rounds of resending.
+    pub max_resends: u8,
+}
+
+impl Default for Transmitter {
+    fn default() -> Self {
+        Self {
+            system: SystemId::Ae,
+            cbr: 0.0625,
+            design_snr_db: None,
+            device: ModelDevice::Auto,
+            max_resends: 3,
+        }
+    }
+}
+
+/// The receiver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receiver {
+    /// Where models run.
+    pub device: ModelDevice,
+    /// Folder for what arrives; nothing is written without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_dir: Option<String>,
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        Self { device: ModelDevice::Auto, output_dir: None }
+    }
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// What is logged, as a filter of `tracing`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into() }
+    }
+}

@@ -1,0 +1,19 @@
+//! What both ends of a semcast link share, and nothing that needs a radio or a network model.
+//!
+//! - [`content`]: a picture or a text, as the user gives it and gets it back.
+//! - [`message`]: the semantic message, what an encoder makes of content and a decoder gets.
+//! - [`segmentation`]: a message ↔ the parts that frames carry.
+//! - [`control`]: the QUIC control link between transmitter, receiver and local clients, and its keys.
+//! - [`wire`]: control messages as bytes.
+//! - [`config`]: configuration in layers: file, environment, flags.
+//! - [`report`]: what a transmission cost, how good it was, where the time went.
+//! - [`telemetry`]: log lines on standard error.
+
+pub mod config;
+pub mod content;
+pub mod control;
+pub mod message;
+pub mod report;
+pub mod segmentation;
+pub mod telemetry;
+pub mod wire;
