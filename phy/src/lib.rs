@@ -24,6 +24,7 @@ pub mod framing;
 pub mod modulation;
 pub mod numerology;
 pub mod ofdm;
+pub mod radio;
 pub mod receive;
 pub mod sync;
 pub mod transmit;

@@ -1,0 +1,254 @@
+//! The emulated air: a server between transmitting and receiving radios.
+//!
+//! ```text
+//! transmitters ──► uplink: turns, grants, a queue ──► engine ─┬─ channel ──► receiver 1
+//!    (≤ 8, UDP)                                               ├─ channel ──► receiver 2
+//!                                                             └─ …             (≤ 16, UDP)
+//! ```
+//!
+//! Bursts are taken one after another, in the order in which transmitters asked; they are not mixed.
+//! Each receiver has a channel of its own. Receivers get one endless stream with nothing in it that
+//! says where a burst is. With [`Pacing::Fast`], a receiver that listens from the start gets a stream
+//! that depends on seed and bursts alone, not on timing: the channel's output for `lead_samples` of
+//! silence, the burst, `tail_samples` of silence, and so on for each burst.
+//!
+//! Three threads: one takes datagrams of transmitters, one those of receivers, the caller's runs the
+//! channels. The protocol is in `docs/PROTOCOL.md`, "Air datagrams".
+
+mod config;
+mod downlink;
+mod engine;
+mod uplink;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::RadioError;
+use super::datagram::{Datagram, Header, MAX_DATAGRAM_BYTES, parse, write};
+use super::udp::{Bound, bind, session, transient};
+pub use config::{AirConfig, AirMonitor, AirStats, Pacing};
+use config::{Counters, add};
+use downlink::Downlink;
+pub use downlink::MAX_RECEIVERS;
+use engine::Engine;
+pub use uplink::MAX_TRANSMITTERS;
+use uplink::{Outcome, Uplink};
+
+/// Time for which a socket waits before the stop flag is looked at.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// An air that has its sockets but does not run yet.
+#[derive(Debug)]
+pub struct Air {
+    shared: Shared,
+}
+
+/// What the threads have in common.
+#[derive(Debug)]
+struct Shared {
+    config: AirConfig,
+    session: u32,
+    window: u64,
+    transmitters: UdpSocket,
+    receivers: UdpSocket,
+    uplink: Mutex<Uplink>,
+    uplink_changed: Condvar,
+    downlink: Mutex<Downlink>,
+    downlink_changed: Condvar,
+    counters: Arc<Counters>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Air {
+    /// Checks the settings and opens the sockets.
+    ///
+    /// # Errors
+    /// [`RadioError::Bind`] when an address is taken; others when a setting is out of range.
+    pub fn bind(config: AirConfig) -> Result<Self, RadioError> {
+        config.validate()?;
+        let Bound { socket: transmitters, window } = bind(config.listen_transmit)?;
+        let Bound { socket: receivers, .. } = bind(config.listen_receive)?;
+        for socket in [&transmitters, &receivers] {
+            socket.set_read_timeout(Some(PATIENCE))?;
+        }
+        let session = session();
+        let silence = Duration::from_millis(config.silence_ms.into());
+        let settled = Instant::now() + Duration::from_millis(config.settle_ms.into());
+        let rate = config.sample_rate_hz;
+        Ok(Self {
+            shared: Shared {
+                session,
+                window,
+                transmitters,
+                receivers,
+                uplink: Mutex::new(Uplink::new(session, rate, window, silence, settled)),
+                uplink_changed: Condvar::new(),
+                downlink: Mutex::new(Downlink::new(session, rate, silence)),
+                downlink_changed: Condvar::new(),
+                counters: Arc::default(),
+                stop: Arc::default(),
+                config,
+            },
+        })
+    }
+
+    /// Where transmitters find it.
+    ///
+    /// # Errors
+    /// [`RadioError::Io`] when the system does not tell.
+    pub fn transmit_address(&self) -> Result<SocketAddr, RadioError> {
+        Ok(self.shared.transmitters.local_addr()?)
+    }
+
+    /// Where receivers find it.
+    ///
+    /// # Errors
+    /// [`RadioError::Io`] when the system does not tell.
+    pub fn receive_address(&self) -> Result<SocketAddr, RadioError> {
+        Ok(self.shared.receivers.local_addr()?)
+    }
+
+    /// A view of the figures while it runs.
+    pub fn monitor(&self) -> AirMonitor {
+        AirMonitor(Arc::clone(&self.shared.counters))
+    }
+
+    /// Runs until `stop` is raised, which it notices within a few tens of milliseconds.
+    ///
+    /// # Errors
+    /// [`RadioError::Io`] when a thread cannot be started or a socket fails for good.
+    pub fn run(mut self, stop: Arc<AtomicBool>) -> Result<AirStats, RadioError> {
+        self.shared.stop = stop;
+        let shared = &self.shared;
+        std::thread::scope(|scope| {
+            let thread = |name: &str| std::thread::Builder::new().name(name.into());
+            let transmitters = thread("air-transmitters").spawn_scoped(scope, || {
+                shared.listen(&shared.transmitters, |datagram, from| shared.hear_transmitter(datagram, from))
+            })?;
+            let receivers = thread("air-receivers").spawn_scoped(scope, || {
+                shared.listen(&shared.receivers, |datagram, from| shared.hear_receiver(datagram, from))
+            });
+            let receivers = match receivers {
+                Ok(handle) => handle,
+                Err(error) => {
+                    shared.stop.store(true, Ordering::Relaxed);
+                    return Err(error.into());
+                }
+            };
+            match shared.config.pacing {
+                Pacing::Fast => Engine::new(shared).run_fast(),
+                Pacing::Paced => Engine::new(shared).run_paced(),
+            }
+            for handle in [transmitters, receivers] {
+                handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            Ok(self.monitor().stats())
+        })
+    }
+}
+
+impl Shared {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn uplink(&self) -> MutexGuard<'_, Uplink> {
+        self.uplink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn downlink(&self) -> MutexGuard<'_, Downlink> {
+        self.downlink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_uplink<'a>(&self, guard: MutexGuard<'a, Uplink>, timeout: Duration) -> MutexGuard<'a, Uplink> {
+        let waited = self.uplink_changed.wait_timeout(guard, timeout);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn wait_downlink(&self, guard: MutexGuard<'_, Downlink>, timeout: Duration) {
+        drop(self.downlink_changed.wait_timeout(guard, timeout));
+    }
+
+    /// Takes datagrams from a socket until the stop flag is raised.
+    fn listen(
+        &self,
+        socket: &UdpSocket,
+        hear: impl Fn(Option<&Datagram<'_>>, SocketAddr),
+    ) -> Result<(), RadioError> {
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+        // One byte more than allowed, so that longer datagrams are not taken for shorter ones.
+        let mut bytes = vec![0; MAX_DATAGRAM_BYTES + 1];
+        while !self.stopped() {
+            match socket.recv_from(&mut bytes) {
+                Ok((length, from)) => {
+                    add(&self.counters.datagrams_in, 1);
+                    match parse(&bytes[..length]) {
+                        Ok(datagram) => hear(Some(&datagram), from),
+                        Err(_) => add(&self.counters.datagrams_junk, 1),
+                    }
+                }
+                Err(error) if transient(&error) => hear(None, nobody),
+                Err(error) => {
+                    self.stop.store(true, Ordering::Relaxed);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_transmitter(&self, datagram: Option<&Datagram<'_>>, from: SocketAddr) {
+        if let Some(datagram) = datagram {
+            let outcome = self.uplink().handle(datagram, from, Instant::now());
+            match outcome {
+                Outcome::Fine => {}
+                Outcome::Answer(answer) => answer_to(&self.transmitters, &answer, from),
+                Outcome::Junk => add(&self.counters.datagrams_junk, 1),
+            }
+        }
+        self.pass_turns();
+        self.uplink_changed.notify_one();
+    }
+
+    /// Sends the grants to transmitters that became due.
+    fn pass_turns(&self) {
+        let due = {
+            let mut uplink = self.uplink();
+            let due = uplink.advance(Instant::now());
+            let totals = uplink.totals;
+            let set = |counter: &std::sync::atomic::AtomicU64, value| {
+                counter.store(value, Ordering::Relaxed);
+            };
+            set(&self.counters.bursts, totals.bursts);
+            set(&self.counters.bursts_given_up, totals.given_up);
+            set(&self.counters.samples_in, totals.samples);
+            set(&self.counters.samples_lost, totals.lost);
+            due
+        };
+        if let Some((to, credit)) = due {
+            answer_to(&self.transmitters, &credit, to);
+        }
+    }
+
+    fn hear_receiver(&self, datagram: Option<&Datagram<'_>>, from: SocketAddr) {
+        let Some(datagram) = datagram else { return };
+        let time = self.counters.time_samples.load(Ordering::Relaxed);
+        let (answer, useful) = self.downlink().handle(&datagram.header, from, Instant::now(), time);
+        if !useful {
+            add(&self.counters.datagrams_junk, 1);
+        }
+        if let Some(answer) = answer {
+            answer_to(&self.receivers, &answer, from);
+        }
+        self.downlink_changed.notify_one();
+    }
+}
+
+fn answer_to(socket: &UdpSocket, header: &Header, to: SocketAddr) {
+    let mut bytes = Vec::new();
+    write(header, &[], &mut bytes);
+    // What is lost here is asked for again.
+    let _ = socket.send_to(&bytes, to);
+}
