@@ -1,6 +1,8 @@
 //! Millions of samples per second through the air on this machine, and through its channel alone:
 //! `cargo run --release -p semcast-phy --example air_throughput`.
 
+#![expect(clippy::disallowed_methods, reason = "throughput is measured by the clock")]
+
 use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;

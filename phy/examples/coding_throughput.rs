@@ -8,6 +8,7 @@
 //! the whole chain with transport blocks of 3000 bytes, 1 dB above the threshold of each rung.
 
 #![allow(clippy::print_stdout, reason = "a program whose output is its result")]
+#![expect(clippy::disallowed_methods, reason = "throughput is measured by the clock")]
 
 use std::time::{Duration, Instant};
 

@@ -8,6 +8,7 @@
 //! seeded, so that two runs print the same.
 
 #![allow(clippy::print_stdout, reason = "a program whose output is its result")]
+#![expect(clippy::disallowed_methods, reason = "settings come from the command line")]
 
 use num_complex::Complex32;
 use rand_distr::{Distribution, StandardNormal};

@@ -105,6 +105,7 @@ pub struct Demodulator {
     gains: Vec<f32>,
     /// Of each payload symbol: how far its pilots agree with the channel, and what is expected.
     agreement: Vec<(f32, f32)>,
+    variances: Vec<f32>,
     llrs: Vec<f32>,
     counters: ReceiverCounters,
 }
@@ -128,6 +129,7 @@ impl Demodulator {
             elements: Vec::new(),
             gains: Vec::new(),
             agreement: Vec::new(),
+            variances: Vec::new(),
             llrs: Vec::new(),
             counters: ReceiverCounters::default(),
         }
@@ -392,9 +394,9 @@ impl Demodulator {
     ) -> Option<Bytes> {
         let symbols = self.elements.get(elements.clone())?;
         self.llrs.clear();
-        for (symbol, gain) in symbols.iter().zip(&self.gains[elements]) {
-            modulation.demap(*symbol, gain * noise_variance, &mut self.llrs);
-        }
+        self.variances.clear();
+        self.variances.extend(self.gains[elements].iter().map(|gain| gain * noise_variance));
+        modulation.demap_all(symbols, &self.variances, &mut self.llrs);
         scrambler::scramble_llrs(seed, &mut self.llrs);
         let order = modulation.bits_per_symbol();
         self.decoder.decode(&self.llrs, length, order, redundancy_version).ok().map(|block| Bytes::from(block.payload))

@@ -1,5 +1,11 @@
 //! The air over real sockets: exact samples, several receivers, and radios that come, go and die.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real sockets, and limits on waiting"
+)]
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

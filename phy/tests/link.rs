@@ -24,9 +24,8 @@ fn config(profile: &str, snr_db: f64, seed: u64) -> ChannelConfig {
 
 fn random_frame(rng: &mut StdRng, number: u16, mcs: Mcs) -> Frame {
     let bytes: Vec<u8> = (0..1500).map(|_| rng.random()).collect();
-    let symbols = (0..4000)
-        .map(|_| Complex32::from_polar(1.0, rng.random_range(0.0..std::f32::consts::TAU)))
-        .collect();
+    let symbols =
+        (0..4000).map(|_| Complex32::from_polar(1.0, rng.random_range(0.0..std::f32::consts::TAU))).collect();
     Frame {
         number,
         transmitter: 77,
@@ -62,7 +61,9 @@ fn transfer(frames: &[Frame], config: ChannelConfig, cut: usize) -> Vec<Received
 
 fn coded_intact(sent: &Frame, received: &ReceivedFrame) -> bool {
     match (&sent.segments[0], &received.segments[0]) {
-        (Segment::Coded { bytes, .. }, ReceivedSegment::Coded { bytes: Some(arrived), .. }) => bytes == arrived,
+        (Segment::Coded { bytes, .. }, ReceivedSegment::Coded { bytes: Some(arrived), .. }) => {
+            bytes == arrived
+        }
         _ => false,
     }
 }
@@ -92,10 +93,17 @@ fn frames_arrive_intact_over_awgn_and_the_noise_is_known() {
             assert_eq!((got.header.number, got.header.transmitter), (sent.number, 77));
             assert_eq!(got.control, sent.control);
             assert!(coded_intact(sent, got), "at {snr_db} dB with {mcs}");
-            assert!((f64::from(got.channel.snr_db) - snr_db).abs() < 0.8, "{} at {snr_db}", got.channel.snr_db);
+            assert!(
+                (f64::from(got.channel.snr_db) - snr_db).abs() < 0.8,
+                "{} at {snr_db}",
+                got.channel.snr_db
+            );
             let (error, stated) = analog_error(sent, got);
             let excess_db = 10.0 * f64::from(error).log10() + snr_db;
-            assert!(excess_db.abs() < 1.0, "equalised noise is {excess_db} dB above the channel's at {snr_db} dB");
+            assert!(
+                excess_db.abs() < 1.0,
+                "equalised noise is {excess_db} dB above the channel's at {snr_db} dB"
+            );
             assert!((error / stated).log10().abs() < 0.08, "noise {error}, stated {stated}");
         }
     }
@@ -125,7 +133,8 @@ fn offsets_and_multipath_do_not_cost_a_frame() {
 #[test]
 fn the_same_samples_give_the_same_frames_however_they_are_cut() {
     let mut rng = StdRng::seed_from_u64(3);
-    let frames: Vec<_> = (0..3).map(|number| random_frame(&mut rng, number, Mcs::select(12.0, 1.5))).collect();
+    let frames: Vec<_> =
+        (0..3).map(|number| random_frame(&mut rng, number, Mcs::select(12.0, 1.5))).collect();
     let whole = transfer(&frames, config("multipath", 15.0, 5), usize::MAX);
     assert_eq!(whole.len(), 3);
     for cut in [1, 333, 7919] {

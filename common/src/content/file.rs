@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn other_bytes_are_an_error() {
-        for bytes in [&b""[..], b"hello", b"\x89PNG\r\n\x1a\n", &[0xff, 0xd8, 0xff, 0xe0, 0, 16], &bitmap_header(3, 3)] {
+        for bytes in
+            [&b""[..], b"hello", b"\x89PNG\r\n\x1a\n", &[0xff, 0xd8, 0xff, 0xe0, 0, 16], &bitmap_header(3, 3)]
+        {
             assert!(matches!(decode_picture(bytes), Err(ContentError::Format(_))), "{bytes:?}");
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Pictures are 8-bit RGB, interleaved, row by row from the top left.
 //!
-//! - [`file`]: picture files, read and written.
+//! - [`mod@file`]: picture files, read and written.
 //! - [`test_card`]: a picture that the program draws itself.
 //! - [`side_by_side`](mod@side_by_side): what was sent and what arrived, in one picture.
 

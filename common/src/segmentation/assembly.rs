@@ -21,9 +21,16 @@ pub struct Assembly {
 
 #[derive(Clone, Debug)]
 enum Buffer {
-    Digital { bytes: Vec<u8>, arrived: Ranges },
+    Digital {
+        bytes: Vec<u8>,
+        arrived: Ranges,
+    },
     /// In the order of the air. A variance is infinite where nothing has arrived.
-    Analog { symbols: Vec<Complex32>, noise_variance: Vec<f32>, arrived: Ranges },
+    Analog {
+        symbols: Vec<Complex32>,
+        noise_variance: Vec<f32>,
+        arrived: Ranges,
+    },
 }
 
 impl Assembly {

@@ -16,7 +16,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::message::{MAX_FEATURES, MAX_SIDE_BYTES, ModelDigest, SemanticMessage, Payload, SystemId};
+use crate::message::{MAX_FEATURES, MAX_SIDE_BYTES, ModelDigest, Payload, SemanticMessage, SystemId};
 
 /// Most bytes of all digital features of a message.
 pub const MAX_DIGITAL_BYTES: u64 = 32 << 20;

@@ -140,7 +140,11 @@ mod tests {
         let numerology = Numerology::default();
         let truth = response(
             &numerology,
-            &[(10.0, Complex32::new(0.8, 0.1)), (17.3, Complex32::new(-0.2, 0.5)), (24.6, Complex32::new(0.1, 0.2))],
+            &[
+                (10.0, Complex32::new(0.8, 0.1)),
+                (17.3, Complex32::new(-0.2, 0.5)),
+                (24.6, Complex32::new(0.1, 0.2)),
+            ],
         );
         let mut rng = StdRng::seed_from_u64(4);
         let variance = 0.1f32;
@@ -158,7 +162,8 @@ mod tests {
     #[test]
     fn without_noise_the_response_is_kept() {
         let numerology = Numerology::default();
-        let truth = response(&numerology, &[(18.0, Complex32::new(1.0, 0.0)), (30.5, Complex32::new(0.3, -0.3))]);
+        let truth =
+            response(&numerology, &[(18.0, Complex32::new(1.0, 0.0)), (30.5, Complex32::new(0.3, -0.3))]);
         let mut estimate = truth.clone();
         ChannelEstimator::new(&numerology).denoise(&mut estimate, 1e-7);
         let error: f32 =

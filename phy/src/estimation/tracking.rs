@@ -143,7 +143,10 @@ mod tests {
         for symbol in 1..=140 {
             tracker.predict(1.0);
             let truth = |f: f32| {
-                Complex32::from_polar(1.0, (rate * f64::from(symbol) + drift * f64::from(symbol) * f64::from(f)) as f32)
+                Complex32::from_polar(
+                    1.0,
+                    (rate * f64::from(symbol) + drift * f64::from(symbol) * f64::from(f)) as f32,
+                )
             };
             let offset = [0.0, 12.0, 6.0, 18.0][symbol as usize % 4];
             let pilots: Vec<_> = (0..12)

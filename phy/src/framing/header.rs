@@ -82,12 +82,7 @@ impl FrameHeader {
         {
             return Err(HeaderError::Range { control_bytes, payload_symbols });
         }
-        Ok(Self {
-            control_bytes,
-            payload_symbols,
-            number: (word >> 16) as u16,
-            transmitter: word as u16,
-        })
+        Ok(Self { control_bytes, payload_symbols, number: (word >> 16) as u16, transmitter: word as u16 })
     }
 }
 

@@ -80,11 +80,9 @@ impl Segment {
     /// The shape of this segment.
     pub fn shape(&self) -> SegmentShape {
         match self {
-            Self::Coded { mcs, redundancy_version, bytes } => SegmentShape::Coded {
-                mcs: *mcs,
-                redundancy_version: *redundancy_version,
-                bytes: bytes.len(),
-            },
+            Self::Coded { mcs, redundancy_version, bytes } => {
+                SegmentShape::Coded { mcs: *mcs, redundancy_version: *redundancy_version, bytes: bytes.len() }
+            }
             Self::Analog { symbols } => SegmentShape::Analog { symbols: symbols.len() },
         }
     }

@@ -168,7 +168,7 @@ impl Acquisition {
         let threshold = (SIGNIFICANT * peak).max(ABOVE_NOISE * mean_noise).min(0.5 * peak);
         let mut significant = (-prefix..2 * prefix).filter(|&delay| power(delay) > threshold);
         let Some(earliest) = significant.next() else { return 0 };
-        let latest = significant.last().unwrap_or(earliest);
+        let latest = significant.next_back().unwrap_or(earliest);
         (earliest + latest).div_euclid(2) - prefix / 2
     }
 }

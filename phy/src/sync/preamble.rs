@@ -44,7 +44,8 @@ pub fn training_sequence(numerology: &Numerology) -> Vec<Complex32> {
 /// `length` unit-power QPSK symbols of the Gold sequence with initial value `seed`.
 pub fn qpsk_sequence(seed: u32, length: usize) -> Vec<Complex32> {
     let mut bits = GoldSequence::new(seed);
-    let mut level = || if bits.next_bit() { -std::f32::consts::FRAC_1_SQRT_2 } else { std::f32::consts::FRAC_1_SQRT_2 };
+    let mut level =
+        || if bits.next_bit() { -std::f32::consts::FRAC_1_SQRT_2 } else { std::f32::consts::FRAC_1_SQRT_2 };
     (0..length).map(|_| Complex32::new(level(), level())).collect()
 }
 

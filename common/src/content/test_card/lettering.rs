@@ -52,11 +52,18 @@ const DOTS: [[u8; 7]; 39] = [
 pub fn write(canvas: &mut Canvas, x: usize, y: usize, scale: usize, text: &str, colour: Colour) {
     for (shift, colour, cover) in [(scale.div_ceil(2), [0.02, 0.03, 0.08], 0.7), (0, colour, 1.0)] {
         for (index, letter) in text.chars().enumerate() {
-            let Some(dots) = LETTERS.chars().position(|known| known == letter).map(|at| DOTS[at]) else { continue };
+            let Some(dots) = LETTERS.chars().position(|known| known == letter).map(|at| DOTS[at]) else {
+                continue;
+            };
             for row in 0..7 * scale {
                 for column in 0..5 * scale {
                     if dots[row / scale] >> (4 - column / scale) & 1 == 1 {
-                        canvas.blend(x + shift + (6 * index * scale) + column, y + shift + row, colour, cover);
+                        canvas.blend(
+                            x + shift + (6 * index * scale) + column,
+                            y + shift + row,
+                            colour,
+                            cover,
+                        );
                     }
                 }
             }

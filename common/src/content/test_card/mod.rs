@@ -1,8 +1,8 @@
 //! A test card that the program draws itself, so that it can show what it does without anybody's photograph.
 //!
 //! 768 × 512 pixels with what is easy and what is hard in photographs: a graded sky with clouds, mountains and water
-//! with natural texture, shaded balls, fine line patterns, patches of colour, and lettering. The same seed gives the
-//! same card on every machine: noise comes from integer hashes, and values are rounded to bytes at the end.
+//! with natural texture, shaded balls, fine line patterns, patches of colour, and lettering. A seed gives one card:
+//! its noise comes from integer hashes.
 //!
 //! - `noise`: fractal noise. `lettering`: a small font. `scene`: the landscape and the balls. `charts`: the patterns.
 
@@ -60,7 +60,14 @@ pub fn draw(seed: u64) -> Result<Picture, ContentError> {
     charts::line_pairs(&mut canvas, 196, 352);
     charts::colour_patches(&mut canvas, 196, 452);
     lettering::write(&mut canvas, 24, 20, 3, "SEMCAST TEST CARD", [1.0, 1.0, 1.0]);
-    lettering::write(&mut canvas, 24, 50, 1, "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG 0123456789", [0.95, 0.95, 0.85]);
+    lettering::write(
+        &mut canvas,
+        24,
+        50,
+        1,
+        "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG 0123456789",
+        [0.95, 0.95, 0.85],
+    );
     lettering::write(&mut canvas, 24, 64, 2, &format!("768 X 512  SEED {}", seed % 100_000), [1.0, 0.9, 0.6]);
     let bytes = canvas.pixels.iter().flatten().map(|value| (255.0 * value).round().clamp(0.0, 255.0) as u8);
     Picture::new(WIDTH as u32, HEIGHT as u32, bytes.collect())
@@ -82,9 +89,11 @@ mod tests {
     fn the_card_has_the_contrast_of_a_photograph() {
         let card = draw(1).unwrap();
         for channel in 0..3 {
-            let values: Vec<f64> = card.rgb().iter().skip(channel).step_by(3).map(|&v| f64::from(v)).collect();
+            let values: Vec<f64> =
+                card.rgb().iter().skip(channel).step_by(3).map(|&v| f64::from(v)).collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let spread = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
+            let spread =
+                (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
             assert!((60.0..200.0).contains(&mean) && spread > 35.0, "channel {channel}: {mean} ± {spread}");
         }
     }

@@ -25,7 +25,8 @@ pub fn fractal(seed: u64, x: f32, y: f32, octaves: u32, gain: f32) -> f32 {
     for octave in 0..octaves {
         // Each layer is shifted, or lattice lines of all layers would meet.
         let shift = 17.3 * octave as f32;
-        sum += height * smooth(seed.wrapping_add(u64::from(octave) * 0x9e37), x * scale + shift, y * scale + shift);
+        sum += height
+            * smooth(seed.wrapping_add(u64::from(octave) * 0x9e37), x * scale + shift, y * scale + shift);
         total += height;
         height *= gain;
         scale *= 2.03;

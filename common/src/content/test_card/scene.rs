@@ -68,7 +68,9 @@ pub fn landscape(canvas: &mut Canvas, seed: u64) {
             } else {
                 // A mirror image, bent by waves that grow towards the viewer.
                 let depth = y - SHORE;
-                let wave = fractal(seed ^ 0xd1, x / (26.0 + depth * 0.4), depth / (2.0 + depth * 0.035), 5, 0.6) - 0.5;
+                let wave =
+                    fractal(seed ^ 0xd1, x / (26.0 + depth * 0.4), depth / (2.0 + depth * 0.035), 5, 0.6)
+                        - 0.5;
                 let mirrored = (SHORE - depth * 1.45 - wave * (6.0 + depth * 0.35)).clamp(0.0, SHORE - 1.0);
                 let reflected = above(seed, (x + wave * 10.0).clamp(0.0, WIDTH as f32 - 1.0), mirrored);
                 let deep = mix([0.05, 0.18, 0.24], [0.02, 0.09, 0.15], depth / 194.0);
@@ -101,8 +103,14 @@ pub fn balls(canvas: &mut Canvas, seed: u64) {
         for row in 0..HEIGHT {
             for column in 0..WIDTH {
                 let (x, y) = (column as f32 + 0.5 - ball.x, row as f32 + 0.5 - ball.y);
-                let shadow = ((x + 0.35 * ball.radius) / 1.15).powi(2) + ((y - ball.radius * 0.95) * 3.4).powi(2);
-                canvas.blend(column, row, [0.0, 0.02, 0.04], 0.55 * smooth_step(1.1, 0.5, shadow.sqrt() / ball.radius));
+                let shadow =
+                    ((x + 0.35 * ball.radius) / 1.15).powi(2) + ((y - ball.radius * 0.95) * 3.4).powi(2);
+                canvas.blend(
+                    column,
+                    row,
+                    [0.0, 0.02, 0.04],
+                    0.55 * smooth_step(1.1, 0.5, shadow.sqrt() / ball.radius),
+                );
             }
         }
         for row in 0..HEIGHT {

@@ -1,0 +1,203 @@
+//! The whole system over an ideal channel: sizes, noise, losses, hostile input, tiles, devices.
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, StandardNormal};
+use semcast_common::content::test_card;
+
+use super::*;
+use crate::metrics::psnr_db;
+use crate::{DeviceChoice, open_device};
+
+fn system() -> Autoencoder {
+    Autoencoder::new(&open_device(DeviceChoice::Cpu).unwrap()).unwrap()
+}
+
+/// The upper left part of the test card.
+fn picture(width: u32, height: u32) -> Picture {
+    let card = test_card::draw(3).unwrap();
+    let rows = card.rgb().chunks_exact(3 * card.width() as usize).skip(150).take(height as usize);
+    let rgb = rows.flat_map(|row| &row[..3 * width as usize]).copied().collect();
+    Picture::new(width, height, rgb).unwrap()
+}
+
+/// Adds noise of a variance to symbols of unit power.
+fn noisy(symbols: &[Complex32], variance: f32, seed: u64) -> Vec<Complex32> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut normal = move || -> f32 { StandardNormal.sample(&mut rng) };
+    let scale = (variance / 2.0).sqrt();
+    symbols.iter().map(|symbol| symbol + Complex32::new(normal(), normal()) * scale).collect()
+}
+
+fn over_noise(system: &Autoencoder, picture: &Picture, symbols: usize, snr_db: f32) -> f64 {
+    let variance = 10.0_f32.powf(-snr_db / 10.0);
+    let blocks = picture.width().div_ceil(16) as usize * picture.height().div_ceil(16) as usize;
+    let (side, sent) = system.modulate(picture, symbols * blocks).unwrap();
+    let received = noisy(&sent, variance, 5);
+    let arrived = system.demodulate(&side, &received, &vec![variance; received.len()]).unwrap();
+    psnr_db(picture, &arrived).unwrap()
+}
+
+fn received(message: &SemanticMessage, variance: f32) -> ReceivedMessage {
+    let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
+    ReceivedMessage {
+        system: message.system,
+        model: message.model,
+        side: message.side.clone(),
+        features: vec![ReceivedFeature::Analog {
+            symbols: noisy(symbols, variance, 1),
+            noise_variance: vec![variance; symbols.len()],
+        }],
+    }
+}
+
+#[test]
+fn pictures_of_any_size_arrive() {
+    let mut system = system();
+    for (width, height) in [(1, 1), (17, 33), (64, 50), (768, 330)] {
+        let picture = picture(width, height);
+        let content = Content::Picture(picture.clone());
+        let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
+        let message = system.encode(&content, Budget { symbols: 100 * blocks, bytes: 0 }).unwrap();
+        let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
+        assert!(symbols.len() <= 100 * blocks);
+        let decoded = system.decode(&received(&message, 1e-3)).unwrap();
+        let Content::Picture(arrived) = decoded.content else { panic!("a picture came back as text") };
+        assert!((0.98..=1.0).contains(&decoded.confidence));
+        let quality = psnr_db(&picture, &arrived).unwrap();
+        assert!(quality > 22.0, "{width}x{height}: {quality} dB");
+    }
+}
+
+#[test]
+fn quality_rises_with_snr_and_rate() {
+    let system = system();
+    let picture = picture(256, 192);
+    let by_snr: Vec<f64> =
+        [-5.0, 0.0, 5.0, 10.0, 15.0].map(|snr| over_noise(&system, &picture, 48, snr)).into();
+    assert!(by_snr.windows(2).all(|pair| pair[1] > pair[0] + 0.3), "{by_snr:?}");
+    assert!(by_snr[0] > 15.0, "{by_snr:?}");
+    let by_rate: Vec<f64> =
+        [16, 32, 64, 128].map(|symbols| over_noise(&system, &picture, symbols, 10.0)).into();
+    assert!(by_rate.windows(2).all(|pair| pair[1] > pair[0] + 0.3), "{by_rate:?}");
+}
+
+#[test]
+fn symbols_have_unit_power() {
+    let system = system();
+    let flat = Picture::new(40, 40, [7, 200, 90].repeat(1600)).unwrap();
+    for picture in [picture(100, 100), flat] {
+        let (_, symbols) = system.modulate(&picture, 48 * 49).unwrap();
+        let power = symbols.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / symbols.len() as f32;
+        assert!((power - 1.0).abs() < 1e-3, "{power}");
+    }
+}
+
+#[test]
+fn a_picture_of_one_colour_arrives_whatever_the_noise() {
+    let mut system = system();
+    let flat = Content::Picture(Picture::new(33, 20, [7, 200, 90].repeat(660)).unwrap());
+    let message = system.encode(&flat, Budget { symbols: 1000, bytes: 0 }).unwrap();
+    assert_eq!(system.decode(&received(&message, 100.0)).unwrap().content, flat);
+}
+
+#[test]
+fn lost_symbols_cost_quality_but_not_the_picture() {
+    let system = system();
+    let picture = picture(256, 192);
+    let (side, sent) = system.modulate(&picture, 64 * 192).unwrap();
+    let quality = |lost: std::ops::Range<usize>| {
+        let (mut symbols, mut variance) = (noisy(&sent, 0.01, 9), vec![0.01; sent.len()]);
+        symbols[lost.clone()].fill(Complex32::ZERO);
+        variance[lost].fill(f32::INFINITY);
+        psnr_db(&picture, &system.demodulate(&side, &symbols, &variance).unwrap()).unwrap()
+    };
+    let (whole, tenth, half, all) =
+        (quality(0..0), quality(500..1700), quality(0..6000), quality(0..sent.len()));
+    assert!(whole > tenth && tenth > half && half > all, "{whole} {tenth} {half} {all}");
+    assert!(tenth > 18.0, "{tenth}");
+}
+
+#[test]
+fn tiles_give_the_same_as_one_pass() {
+    let mut system = system();
+    let picture = picture(768, 330);
+    let (side, whole) = system.modulate(&picture, 24 * 48 * 21).unwrap();
+    let arrived = system.demodulate(&side, &whole, &vec![0.02; whole.len()]).unwrap();
+    system.core_blocks = 12;
+    let (tiled_side, tiled) = system.modulate(&picture, 24 * 48 * 21).unwrap();
+    assert_eq!(side, tiled_side);
+    let most = whole.iter().zip(&tiled).map(|(a, b)| (a - b).norm()).fold(0.0, f32::max);
+    assert!(most < 1e-3, "symbols differ by {most}");
+    let again = system.demodulate(&side, &whole, &vec![0.02; whole.len()]).unwrap();
+    let most = arrived.rgb().iter().zip(again.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(most <= Some(1), "pixels differ by {most:?}");
+}
+
+#[test]
+fn what_cannot_be_is_an_error_that_says_why() {
+    let mut system = system();
+    let text = Content::text("hello").unwrap();
+    let error = system.encode(&text, Budget { symbols: 100, bytes: 100 }).unwrap_err();
+    assert!(error.to_string().contains("--system classical"), "{error}");
+    let content = Content::Picture(picture(64, 64));
+    let error = system.encode(&content, Budget { symbols: 127, bytes: 0 }).unwrap_err();
+    assert!(error.to_string().contains("at least 128 complex symbols"), "{error}");
+    let message = system.encode(&content, Budget { symbols: 400, bytes: 0 }).unwrap();
+    let mut foreign = received(&message, 0.1);
+    foreign.model = ModelDigest([1; 8]);
+    let error = system.decode(&foreign).unwrap_err().to_string();
+    assert!(error.contains("0101010101010101") && error.contains(&system.model().to_string()), "{error}");
+    let mut short = received(&message, 0.1);
+    if let ReceivedFeature::Analog { symbols, .. } = &mut short.features[0] {
+        symbols.pop();
+    }
+    assert!(matches!(system.decode(&short), Err(ModelError::Damaged(_))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Symbols and variances that no receiver should give: not numbers, infinite, negative, huge.
+    #[test]
+    fn any_symbols_give_a_picture(
+        values in proptest::collection::vec(
+            prop_oneof![any::<f32>(), Just(f32::NAN), Just(f32::INFINITY), Just(0.0), -2.0_f32..2.0], 3 * 32),
+        power in any::<i16>(),
+    ) {
+        let side = Side { width: 20, height: 30, mean: [9; 3], power: Some(1.0), rates: vec![0; 4] };
+        let mut bytes = side.to_bytes();
+        bytes[8..10].copy_from_slice(&power.to_le_bytes());
+        let side = Side::parse(&bytes).unwrap();
+        let symbols: Vec<_> = values[..32].iter().zip(&values[32..64]).map(|(re, im)| Complex32::new(*re, *im)).collect();
+        let picture = system().demodulate(&side, &symbols, &values[64..]).unwrap();
+        prop_assert_eq!((picture.width(), picture.height()), (20, 30));
+    }
+}
+
+#[test]
+#[ignore = "needs a graphics driver (mesa-vulkan-drivers will do)"]
+#[cfg(feature = "wgpu")]
+fn the_gpu_decodes_what_the_cpu_encoded() {
+    let cpu = system();
+    let gpu = Autoencoder::new(&open_device(DeviceChoice::Wgpu).unwrap()).unwrap();
+    let picture = picture(200, 120);
+    let (side, sent) = cpu.modulate(&picture, 48).unwrap();
+    let received = noisy(&sent, 0.1, 2);
+    let code = |network: &Network, device: &Device| {
+        let shape = [1, CHANNELS, 4, 5];
+        let ramp: Vec<f32> = (0..CHANNELS * 20).map(|at| ((at * 37 % 101) as f32 - 50.0) / 100.0).collect();
+        let received = Tensor::<4>::from_data(TensorData::new(ramp, shape), device);
+        let variance = Tensor::<4>::from_data(TensorData::new(vec![0.05_f32; CHANNELS * 20], shape), device);
+        values(network.decoder.forward(received, variance)).unwrap()
+    };
+    let (ours, theirs) = (code(&cpu.network, &cpu.device), code(&gpu.network, &gpu.device));
+    let most = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(most < 1e-3, "values differ by {most}");
+    let variance = vec![0.1; received.len()];
+    let on_cpu = cpu.demodulate(&side, &received, &variance).unwrap();
+    let on_gpu = gpu.demodulate(&side, &received, &variance).unwrap();
+    let most = on_cpu.rgb().iter().zip(on_gpu.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(most <= Some(1), "pixels differ by {most:?}");
+}

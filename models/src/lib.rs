@@ -1,0 +1,155 @@
+//! The systems of semcast: content → semantic message, and what arrived of it → content.
+//!
+//! In the order of the chain:
+//!
+//! - [`System`]: the two halves that every system has, and [`system`], which makes one.
+//! - [`classical`]: AVIF's codec, lossless WebP, or the text itself, over a digital link.
+//! - [`ae`]: a convolutional autoencoder whose values go on the air as they are.
+//! - [`metrics`]: how good the picture is that arrived.
+//! - [`device`]: which processor computes.
+//! - [`training`]: how the weights came about; it alone does input and output.
+//!
+//! Pictures inside networks are `[batch, channel, height, width]`. Nothing here knows how symbols cross the air.
+
+pub mod ae;
+pub mod classical;
+pub mod device;
+pub mod metrics;
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "training reads pictures, writes checkpoints and tells the time"
+)]
+pub mod training;
+
+use semcast_common::content::Content;
+use semcast_common::message::{ModelDigest, ReceivedMessage, SemanticMessage, SystemId};
+
+pub use device::{DeviceChoice, OpenDevice, open_device};
+
+/// What a message may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Complex symbols for analog payloads.
+    pub symbols: usize,
+    /// Bytes for digital payloads: what the same symbols carry at the modulation and code rate of the link.
+    pub bytes: usize,
+}
+
+/// What a decoder makes of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The content.
+    pub content: Content,
+    /// How far the decoder trusts it, 0 to 1: 1 when nothing was lost or uncertain.
+    pub confidence: f32,
+}
+
+/// Why a system could not encode or decode.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The system does not take this kind of content.
+    #[error("the system {system} sends pictures only: send text with --system {instead}")]
+    Unsupported {
+        /// The system that was asked.
+        system: SystemId,
+        /// A system that takes it.
+        instead: SystemId,
+    },
+    /// The budget is too small for anything.
+    #[error("a budget of {given} {unit} is too small: this content needs at least {needed} {unit}")]
+    Budget {
+        /// What was allowed.
+        given: usize,
+        /// What is needed.
+        needed: usize,
+        /// Of what: bytes or complex symbols.
+        unit: &'static str,
+    },
+    /// The message was made by a model other than ours.
+    #[error(
+        "the sender's model of the system {system} is {theirs}, ours is {ours}: both ends need the same weights"
+    )]
+    ModelMismatch {
+        /// The system.
+        system: SystemId,
+        /// The model that the message names.
+        theirs: ModelDigest,
+        /// The model that is loaded here.
+        ours: ModelDigest,
+    },
+    /// The message belongs to another system.
+    #[error("a message of the system {theirs} was given to the decoder of {ours}")]
+    SystemMismatch {
+        /// The system that the message names.
+        theirs: SystemId,
+        /// The system that was asked.
+        ours: SystemId,
+    },
+    /// The side information makes no sense.
+    #[error("side information of the message is damaged: {0}")]
+    Side(String),
+    /// The features make no sense, or too much of them is missing.
+    #[error("the message cannot be decoded: {0}")]
+    Damaged(String),
+    /// The chosen device cannot be had.
+    #[error("no such device: {0}")]
+    Device(String),
+    /// The codec or the network failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// A system: an encoder and a decoder that share a model.
+pub trait System: Send {
+    /// Which system this is.
+    fn id(&self) -> SystemId;
+
+    /// The model that both ends must share; zero for none.
+    fn model(&self) -> ModelDigest;
+
+    /// Whether this kind of content can be sent with it.
+    fn accepts(&self, content: &Content) -> bool {
+        matches!(content, Content::Picture(_)) || self.id() == SystemId::Classical
+    }
+
+    /// Computes something small with both halves, so that the first message takes no longer than the next.
+    fn warm_up(&mut self) -> Result<(), ModelError>;
+
+    /// Content → a message that costs at most `budget`.
+    fn encode(&mut self, content: &Content, budget: Budget) -> Result<SemanticMessage, ModelError>;
+
+    /// What arrived of a message → content. May be called again as more arrives.
+    fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError>;
+}
+
+/// Makes a system. Classical codecs always run on the CPU.
+pub fn system(id: SystemId, device: &OpenDevice) -> Result<Box<dyn System>, ModelError> {
+    Ok(match id {
+        SystemId::Classical => Box::new(classical::Classical),
+        SystemId::Ae => Box::new(ae::Autoencoder::new(device)?),
+    })
+}
+
+/// The model that a system of this build uses, without loading it.
+pub fn model_digest(id: SystemId) -> ModelDigest {
+    match id {
+        SystemId::Classical => ModelDigest::default(),
+        SystemId::Ae => ae::weights::digest(),
+    }
+}
+
+/// Refuses a message that was made by another system or another model.
+fn check_origin(received: &ReceivedMessage, ours: &dyn System) -> Result<(), ModelError> {
+    if received.system != ours.id() {
+        return Err(ModelError::SystemMismatch { theirs: received.system, ours: ours.id() });
+    }
+    if received.model != ours.model() {
+        return Err(ModelError::ModelMismatch {
+            system: ours.id(),
+            theirs: received.model,
+            ours: ours.model(),
+        });
+    }
+    Ok(())
+}

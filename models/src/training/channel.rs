@@ -1,0 +1,172 @@
+//! A random channel for each group of crops: how many symbols are sent, how noisy each is, and which are lost.
+//!
+//! Symbols are spread over the air by a permutation, so neighbours in a code meet unrelated noise: fading and losses
+//! are drawn for each symbol on its own, from a law drawn for each group.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::pictures::GROUP;
+use crate::ae::network::CHANNELS;
+use crate::ae::rates::{RATES, gain};
+
+/// Fewest complex symbols a block: a bandwidth ratio of 1/48.
+pub const LEAST_SYMBOLS: usize = 16;
+/// SNR drawn at random, dB.
+const SNR_DB: std::ops::Range<f32> = -5.0..20.0;
+
+/// What happens to the values of a batch, in units of the mean power of a sent value. All are
+/// `[groups · GROUP, CHANNELS, h, w]`.
+pub struct Draw {
+    /// Amplitude with which a value is sent; zero where it is not.
+    pub sent: Vec<f32>,
+    /// One where a value arrives.
+    pub arrives: Vec<f32>,
+    /// The noise on it, as the decoder sees it with the amplitude taken back; zero where nothing arrives.
+    pub noise: Vec<f32>,
+    /// The variance of that noise; zero where nothing arrives.
+    pub variance: Vec<f32>,
+    /// Share of the values of each group that is sent.
+    pub sent_share: Vec<f32>,
+}
+
+/// Settings of one group.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Complex symbols a block, on the average.
+    pub symbols: usize,
+    /// How strongly the rate follows the activity of a part of the picture; zero for one rate everywhere.
+    pub adaptation: f32,
+    /// SNR, dB.
+    pub snr_db: f32,
+    /// Ratio of the steady to the scattered power of the fading (Rician K); infinite for none.
+    pub rician: f32,
+    /// Share of the symbols that is lost.
+    pub lost: f32,
+}
+
+impl Setting {
+    /// Noise alone.
+    pub fn awgn(symbols: usize, snr_db: f32) -> Self {
+        Self { symbols, adaptation: 0.0, snr_db, rician: f32::INFINITY, lost: 0.0 }
+    }
+
+    /// Drawn as training needs it.
+    pub fn random(rng: &mut StdRng) -> Self {
+        let (least, most) = ((LEAST_SYMBOLS as f32).ln(), (CHANNELS as f32 / 2.0).ln());
+        Self {
+            symbols: (rng.random_range(least..=most).exp().round() as usize)
+                .clamp(LEAST_SYMBOLS, CHANNELS / 2),
+            adaptation: if rng.random_bool(0.8) { rng.random_range(0.3..1.2) } else { 0.0 },
+            snr_db: rng.random_range(SNR_DB),
+            rician: if rng.random_bool(0.3) {
+                10.0_f32.powf(rng.random_range(-1.0..1.0))
+            } else {
+                f32::INFINITY
+            },
+            lost: if rng.random_bool(0.15) { rng.random_range(0.0..0.6_f32) } else { 0.0 },
+        }
+    }
+}
+
+/// Complex symbols of each block of a group, by the activity of its part of the picture.
+fn symbols(setting: &Setting, activity: &[f32]) -> Vec<usize> {
+    let mean = activity.iter().map(|value| value.ln()).sum::<f32>() / activity.len() as f32;
+    let rate = |value: &f32| {
+        if setting.adaptation == 0.0 {
+            return setting.symbols;
+        }
+        let wanted = (setting.symbols as f32).ln() + setting.adaptation * (value.ln() - mean);
+        let distance = |rate: &usize| ((*rate as f32).ln() - wanted).abs();
+        RATES.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(RATES[0])
+    };
+    activity.iter().map(rate).collect()
+}
+
+/// Draws the channel of a batch; `activity` holds a positive value for each block of each crop.
+pub fn draw(settings: &[Setting], activity: &[f32], rng: &mut StdRng) -> Draw {
+    let places = activity.len() / (settings.len() * GROUP);
+    let values = activity.len() * CHANNELS;
+    let mut out = Draw {
+        sent: vec![0.0; values],
+        arrives: vec![0.0; values],
+        noise: vec![0.0; values],
+        variance: vec![0.0; values],
+        sent_share: Vec::with_capacity(settings.len()),
+    };
+    let mut normal = || -> f32 { StandardNormal.sample(rng) };
+    let mut at = 0;
+    for (setting, activity) in settings.iter().zip(activity.chunks_exact(GROUP * places)) {
+        let symbols = symbols(setting, activity);
+        let sent: usize = symbols.iter().sum();
+        out.sent_share.push((2 * sent) as f32 / (CHANNELS * symbols.len()) as f32);
+        let mean_variance = 10.0_f32.powf(-setting.snr_db / 10.0);
+        let scattered = if setting.rician.is_finite() { 1.0 / (1.0 + setting.rician) } else { 0.0 };
+        for symbols in symbols.chunks_exact(places) {
+            for pair in 0..CHANNELS / 2 {
+                for (place, &symbols) in symbols.iter().enumerate() {
+                    if pair >= symbols {
+                        continue;
+                    }
+                    let both = [at + 2 * pair * places + place, at + (2 * pair + 1) * places + place];
+                    let amplitude = gain(symbols);
+                    both.iter().for_each(|&index| out.sent[index] = amplitude);
+                    // One source of randomness is enough.
+                    if setting.lost > 0.0 && uniform(normal()) < setting.lost {
+                        continue;
+                    }
+                    let fading = if scattered > 0.0 {
+                        let (steady, spread) = ((1.0 - scattered).sqrt(), (scattered / 2.0).sqrt());
+                        ((steady + spread * normal()).powi(2) + (spread * normal()).powi(2)).max(0.003)
+                    } else {
+                        1.0
+                    };
+                    let variance = mean_variance / (fading * amplitude * amplitude);
+                    for index in both {
+                        out.arrives[index] = 1.0;
+                        out.variance[index] = variance;
+                        out.noise[index] = variance.sqrt() * normal();
+                    }
+                }
+            }
+            at += CHANNELS * places;
+        }
+    }
+    out
+}
+
+/// A normal value to a uniform one in 0..1 (logistic approximation of the normal distribution, within 0.01).
+fn uniform(normal: f32) -> f32 {
+    1.0 / (1.0 + (-1.702 * normal).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn noise_has_the_power_that_was_asked_for() {
+        let draw = draw(&[Setting::awgn(48, 3.0)], &[1.0; 16 * GROUP], &mut StdRng::seed_from_u64(1));
+        let arrived: f32 = draw.arrives.iter().sum();
+        assert_eq!(arrived as usize, GROUP * 96 * 16);
+        let power: f32 = draw.noise.iter().map(|value| value * value).sum::<f32>() / arrived;
+        assert!((power - 10.0_f32.powf(-0.3)).abs() < 0.03, "{power}");
+    }
+
+    #[test]
+    fn losses_come_in_the_share_that_was_asked_for() {
+        let setting = Setting { lost: 0.25, ..Setting::awgn(128, 10.0) };
+        let draw = draw(&[setting], &[1.0; 64 * GROUP], &mut StdRng::seed_from_u64(2));
+        let arrived = draw.arrives.iter().sum::<f32>() / draw.arrives.len() as f32;
+        assert!((arrived - 0.75).abs() < 0.03, "{arrived}");
+    }
+
+    #[test]
+    fn busy_parts_get_more_symbols() {
+        let setting = Setting { adaptation: 1.0, ..Setting::awgn(36, 10.0) };
+        let symbols = symbols(&setting, &[0.5, 1.0, 2.0]);
+        assert_eq!(symbols, [16, 36, 72]);
+    }
+}

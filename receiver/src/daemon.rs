@@ -1,0 +1,421 @@
+//! The daemon: radio and decoder threads, the control link to the transmitter, and `watch` clients.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use semcast_common::{
+    content::Content,
+    control::{ControlClient, ControlConnection, ControlError, ControlSender, ControlServer, Identity, Peers},
+    message::SystemId,
+    wire::{
+        Arrived, ChannelState, ContentKind, ControlMessage, Decoded, EventLevel, Hello, NumerologyId,
+        ReceiverPart, ReceiverTimings, Role, Status, Undecodable,
+    },
+};
+use semcast_models::{DeviceChoice, ModelError, System};
+use semcast_phy::{
+    numerology::Numerology,
+    radio::{
+        RadioError,
+        udp::{UdpSource, UdpSourceConfig},
+    },
+    receive::Demodulator,
+};
+use thiserror::Error;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::{
+    decoder::{self, Finished, Work},
+    listener::{self, Activity, HeardFrame},
+    outputs::{self, MAX_NEWS, News, event},
+    reception::{Action, Reception},
+};
+
+/// Frames that may wait for assembly; then the radio waits.
+const MAX_FRAMES: usize = 64;
+/// Messages of the transmitter that may wait.
+const MAX_HEARD: usize = 64;
+/// How often waiting messages are looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The control link to a transmitter.
+pub struct Link {
+    /// Address of the transmitter, HOST:PORT.
+    pub transmitter: String,
+}
+
+/// What a receiver needs.
+pub struct Settings {
+    /// Name that the other ends see.
+    pub name: String,
+    /// Where the air gives samples.
+    pub air: SocketAddr,
+    /// The OFDM grid.
+    pub numerology: Numerology,
+    /// The control link; without it the link works one way.
+    pub link: Option<Link>,
+    /// Where `watch` clients connect.
+    pub watch: SocketAddr,
+    /// This end's key.
+    pub identity: Identity,
+    /// Keys of transmitters and of `watch` clients.
+    pub peers: Peers,
+    /// Folder for what arrives; `None` keeps nothing.
+    pub output: Option<PathBuf>,
+    /// Where decoders run.
+    pub device: DeviceChoice,
+}
+
+/// Why a receiver cannot start or go on.
+#[derive(Debug, Error)]
+pub enum ReceiverError {
+    /// The control link.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The radio.
+    #[error(transparent)]
+    Radio(#[from] RadioError),
+    /// The models.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The operating system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// A thread ended, which it never should before the daemon does.
+    #[error("the {0} thread died; its log tells why")]
+    Died(&'static str),
+}
+
+enum FromTransmitter {
+    Connected(ControlSender),
+    Said(ControlMessage),
+    Lost,
+}
+
+/// Runs a receiver until `stop` resolves. `ready` is called with the address for `watch` clients.
+pub async fn run(
+    settings: Settings,
+    ready: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ReceiverError> {
+    let device = semcast_models::open_device(settings.device)?;
+    tracing::info!(device = device.description, "decoders run here");
+    let systems = SystemId::ALL
+        .into_iter()
+        .map(|id| semcast_models::system(id, &device))
+        .collect::<Result<Vec<Box<dyn System>>, _>>()?;
+    let hello = Hello::new(Role::Receiver, settings.name)
+        .with_systems(systems.iter().map(|system| (system.id(), system.model())))
+        .with_numerology(numerology_id(&settings.numerology));
+    let mut watchers = ControlServer::bind(settings.watch, &settings.identity, &settings.peers, hello.clone())?;
+    let watch_address = watchers.local_address()?;
+    let stopping = Arc::new(AtomicBool::new(false));
+
+    let radio = UdpSource::connect(UdpSourceConfig::new(settings.air, settings.numerology.sample_rate_hz))?;
+    let demodulator = Demodulator::new(settings.numerology);
+    let activity = Activity::default();
+    let (frames, mut heard_frames) = mpsc::channel::<HeardFrame>(MAX_FRAMES);
+    let (noted, stop_listening) = (activity.clone(), stopping.clone());
+    let listener = spawn("listen", move || {
+        listener::listen(radio, demodulator, &frames, &noted, &stop_listening);
+    })?;
+
+    let (work, queue) = mpsc::channel::<Work>(decoder::MAX_WAITING);
+    let (finish, mut finished) = mpsc::channel::<Finished>(decoder::MAX_WAITING);
+    spawn("decode", move || decoder::run(systems, queue, &finish))?;
+
+    let (told, mut transmitter) = mpsc::channel(MAX_HEARD);
+    // Kept so that without a control link the queue stays open and silent.
+    let keep_open = told.clone();
+    if let Some(link) = &settings.link {
+        let client = ControlClient::new(&link.transmitter, &settings.identity, &settings.peers, hello)?;
+        tokio::spawn(keep_link(client, told));
+    }
+    let (news, _) = broadcast::channel(MAX_NEWS);
+    let mut daemon = Daemon {
+        reception: Reception::default(),
+        link: None,
+        news: news.clone(),
+        work,
+        output: settings.output,
+        device: device.description,
+        frames: 0,
+        status: Status::default(),
+    };
+    ready(watch_address);
+
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut stop = std::pin::pin!(stop);
+    let result = loop {
+        tokio::select! {
+            () = &mut stop => break Ok(()),
+            heard = heard_frames.recv() => match heard {
+                Some(heard) => daemon.frame(&heard).await,
+                None => break Err(ReceiverError::Died("listener")),
+            },
+            said = transmitter.recv() => if let Some(said) = said {
+                daemon.transmitter(said).await;
+            },
+            done = finished.recv() => match done {
+                Some(done) => daemon.finished(done).await,
+                None => break Err(ReceiverError::Died("decoder")),
+            },
+            _ = ticks.tick() => {
+                let linked = daemon.link.is_some();
+                let actions = daemon.reception.tick(Instant::now(), activity.last(), linked);
+                daemon.act(actions).await;
+                daemon.stand(activity.hearing());
+            }
+            watcher = watchers.accept() => match watcher {
+                Some(connection) => {
+                    tokio::spawn(watch(connection, news.subscribe(), daemon.status));
+                }
+                None => break Ok(()),
+            },
+        }
+    };
+    stopping.store(true, Ordering::Relaxed);
+    drop(heard_frames);
+    drop(keep_open);
+    watchers.stop().await;
+    if result.is_ok() {
+        // The listener looks at the flag after every wait for samples.
+        let _ = tokio::task::spawn_blocking(move || listener.join()).await;
+    }
+    result
+}
+
+fn numerology_id(numerology: &Numerology) -> NumerologyId {
+    NumerologyId {
+        sample_rate_hz: numerology.sample_rate_hz as u32,
+        fft_size: numerology.fft_size as u16,
+        cyclic_prefix: numerology.cyclic_prefix as u16,
+        resource_blocks: numerology.resource_blocks as u16,
+        revision: 1,
+    }
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, ReceiverError> {
+    std::thread::Builder::new().name(name.into()).spawn(body).map_err(ReceiverError::Thread)
+}
+
+/// Keeps the link to the transmitter up, and passes on what it says.
+async fn keep_link(mut client: ControlClient, told: mpsc::Sender<FromTransmitter>) {
+    loop {
+        let mut connection = client.connect_forever().await;
+        if told.send(FromTransmitter::Connected(connection.sender())).await.is_err() {
+            return;
+        }
+        loop {
+            match connection.receive().await {
+                Ok(Some(received)) => {
+                    if told.send(FromTransmitter::Said(received.message)).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "control link: lost");
+                    break;
+                }
+            }
+        }
+        if told.send(FromTransmitter::Lost).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn watch(connection: ControlConnection, news: broadcast::Receiver<News>, status: Status) {
+    let peer = connection.peer().to_string();
+    match outputs::serve(connection, news, status).await {
+        Ok(()) => tracing::info!(peer, "watch client: closed"),
+        Err(error) => tracing::warn!(peer, %error, "watch client: lost"),
+    }
+}
+
+struct Daemon {
+    reception: Reception,
+    link: Option<ControlSender>,
+    news: broadcast::Sender<News>,
+    work: mpsc::Sender<Work>,
+    output: Option<PathBuf>,
+    device: String,
+    frames: u64,
+    status: Status,
+}
+
+impl Daemon {
+    /// Tells whoever watches when the receiver stands otherwise than before.
+    fn stand(&mut self, hearing: bool) {
+        let status = Status { hearing, linked: self.link.is_some() };
+        if status != self.status {
+            self.status = status;
+            self.tell(News::Status(status));
+        }
+    }
+
+    async fn frame(&mut self, heard: &HeardFrame) {
+        self.frames += 1;
+        let channel = &heard.frame.channel;
+        tracing::debug!(
+            number = heard.frame.header.number,
+            snr_db = channel.snr_db,
+            cfo_hz = channel.cfo_hz,
+            clock_offset_ppm = channel.clock_offset_ppm,
+            "frame"
+        );
+        if let Some(link) = &self.link {
+            let state =
+                ChannelState::new(self.frames, &channel.snr_db_per_rb, channel.snr_db, channel.cfo_hz as f32);
+            // A report that finds no room is followed by the next frame's.
+            let _ = link.try_send(&ControlMessage::ChannelState(state));
+        }
+        match self.reception.frame(heard, Instant::now()) {
+            Ok(actions) => self.act(actions).await,
+            Err(error) => {
+                tracing::warn!(error, "a frame that belongs to no message of this version");
+                self.tell(event(EventLevel::Warning, error));
+            }
+        }
+    }
+
+    async fn transmitter(&mut self, said: FromTransmitter) {
+        match said {
+            FromTransmitter::Connected(sender) => {
+                self.link = Some(sender);
+                self.tell(event(EventLevel::Info, "the transmitter is there"));
+            }
+            FromTransmitter::Lost => {
+                self.link = None;
+                self.tell(event(EventLevel::Warning, "the transmitter is gone"));
+            }
+            FromTransmitter::Said(ControlMessage::Sent(sent)) => {
+                let actions = self.reception.sent(sent, Instant::now());
+                self.act(actions).await;
+            }
+            FromTransmitter::Said(ControlMessage::Abandoned { message_id, session }) => {
+                self.reception.abandoned(session as u16, message_id);
+            }
+            FromTransmitter::Said(_) => {}
+        }
+    }
+
+    async fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Decode(work) => self.decode(work).await,
+                Action::Receipt(receipt) => self.say(&ControlMessage::Receipt(receipt)).await,
+                Action::Lost(undecodable) => self.undecodable(undecodable).await,
+            }
+        }
+    }
+
+    /// Hands a message to the decoder. Waiting for room here could wait for ever: the decoder may in turn
+    /// wait for this task to take what it has finished.
+    async fn decode(&mut self, work: Work) {
+        let key = work.0.key;
+        if let Err(error) = self.work.try_send(work) {
+            let reason = format!("the decoder is behind by {} messages ({error})", decoder::MAX_WAITING);
+            self.undecodable(Undecodable::new(key.message, u32::from(key.transmitter), reason)).await;
+        }
+    }
+
+    async fn undecodable(&mut self, undecodable: Undecodable) {
+        tracing::warn!(message_id = undecodable.message_id, reason = undecodable.reason, "message lost");
+        let text = format!("message {} is lost: {}", undecodable.message_id, undecodable.reason);
+        self.tell(event(EventLevel::Warning, text));
+        self.say(&ControlMessage::Undecodable(undecodable)).await;
+    }
+
+    async fn finished(&mut self, done: Finished) {
+        let summary = &done.summary;
+        let key = done.key();
+        let (content, confidence) = match done.result {
+            Ok(result) => result,
+            Err(reason) => {
+                let lost =
+                    Undecodable::new(key.message, u32::from(key.transmitter), reason);
+                return self.undecodable(lost).await;
+            }
+        };
+        let part = ReceiverPart {
+            message_id: key.message,
+            session: u32::from(key.transmitter),
+            system: done.system,
+            confidence,
+            snr_db_estimated: summary.snr_db,
+            cfo_hz_estimated: summary.cfo_hz,
+            frames_received: summary.frames,
+            arrived: summary.arrived,
+            missing: summary.missing,
+            device: self.device.clone(),
+            timings: ReceiverTimings {
+                demodulate_ms: summary.demodulate.as_secs_f32() * 1e3,
+                decode_ms: done.decode.as_secs_f32() * 1e3,
+                first_sample_unix_us: summary.first_sample_unix_us,
+                last_sample_unix_us: summary.last_frame_unix_us,
+                decoded_unix_us: done.done_unix_us,
+            },
+        };
+        tracing::info!(
+            message_id = key.message,
+            system = %done.system,
+            snr_db = summary.snr_db,
+            frames = summary.frames,
+            missing = summary.missing,
+            confidence,
+            "message received"
+        );
+        self.say(&ControlMessage::Decoded(Decoded {
+            message_id: key.message,
+            session: u32::from(key.transmitter),
+            part: part.clone(),
+        }))
+        .await;
+        self.save(key, &content).await;
+        let bytes = outputs::raw(&content);
+        let arrived = Arrived {
+            message_id: key.message,
+            content: ContentKind::of(&content),
+            part,
+            length: bytes.len() as u64,
+        };
+        self.tell(News::Arrived(Box::new(arrived), bytes));
+    }
+
+    async fn save(&self, key: crate::reception::MessageKey, content: &Content) {
+        let Some(folder) = self.output.clone() else { return };
+        let content = content.clone();
+        let saved = tokio::task::spawn_blocking(move || outputs::save(&folder, key, &content)).await;
+        match saved {
+            Ok(Ok(path)) => tracing::info!(path = %path.display(), "saved"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot save what arrived"),
+            Err(error) => tracing::warn!(%error, "cannot save what arrived"),
+        }
+    }
+
+    async fn say(&self, message: &ControlMessage) {
+        if let Some(link) = &self.link
+            && let Err(error) = link.send(message).await
+        {
+            tracing::debug!(%error, message = message.name(), "not said");
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Without watch clients nobody hears it.
+        let _ = self.news.send(news);
+    }
+}

@@ -1,0 +1,13 @@
+//! The receiver daemon: radio → demodulate → assemble → decode → whoever watches.
+//!
+//! - [`daemon`]: starts everything, keeps the control link to the transmitter, serves `watch` clients.
+//! - [`listener`]: the thread that takes samples from the radio and makes frames of them.
+//! - [`reception`]: frames → messages; what is missing is asked for.
+//! - [`decoder`]: the thread that runs the systems' decoders.
+//! - [`outputs`]: content → files and `watch` clients.
+
+pub mod daemon;
+pub mod decoder;
+pub mod listener;
+pub mod outputs;
+pub mod reception;

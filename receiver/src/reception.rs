@@ -1,0 +1,471 @@
+//! Reception: frames and what the transmitter says → messages to decode, receipts to send.
+//!
+//! A state machine without clock, threads or sockets: time comes in with every call, and what is to be done
+//! comes out as [`Action`]s. A message is decoded as soon as it is complete. If it is not, the receiver
+//! says what is missing once the transmitter has sent a round, and decodes what it has after the last
+//! round. With no control link it decodes what it has when nothing more comes.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use semcast_common::{
+    message::{MAX_FEATURES, ReceivedMessage},
+    segmentation::{Assembly, MessageHeader, PartRange},
+    wire::{MAX_MISSING_RANGES, MessageReceipt, MessageSent, Undecodable},
+};
+use semcast_phy::framing::ReceivedSegment;
+
+use crate::listener::HeardFrame;
+
+/// Messages in reception at a time: bounds memory.
+const MAX_OPEN: usize = 4;
+/// Messages that are remembered as finished.
+const MAX_DONE: usize = 64;
+/// Without a sample for this long, frames that were sent but not heard are lost.
+const SILENCE: Duration = Duration::from_millis(250);
+/// On a radio that always gives samples, this long after the transmitter has sent the last frame.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Without a control link, a message to which nothing is added for this long has ended.
+const ONE_WAY_PATIENCE: Duration = Duration::from_millis(700);
+/// A message that nobody finishes is dropped after this.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// Which message: the transmitter process and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageKey {
+    /// The transmitter process.
+    pub transmitter: u16,
+    /// The message's number.
+    pub message: u16,
+}
+
+/// What is known of a message when it is handed to the decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceptionSummary {
+    /// Which message.
+    pub key: MessageKey,
+    /// Frames heard.
+    pub frames: u32,
+    /// Mean SNR over its frames in dB.
+    pub snr_db: f32,
+    /// Carrier offset of its last frame in Hz.
+    pub cfo_hz: f32,
+    /// Bytes and symbols of its features that arrived.
+    pub arrived: u64,
+    /// Bytes and symbols of its features that did not.
+    pub missing: u64,
+    /// Time spent on demodulation.
+    pub demodulate: Duration,
+    /// When its first sample came, in µs since the Unix epoch.
+    pub first_sample_unix_us: u64,
+    /// When its last frame was complete.
+    pub last_frame_unix_us: u64,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Decode a message.
+    Decode(Box<(ReceptionSummary, ReceivedMessage)>),
+    /// Tell the transmitter what arrived.
+    Receipt(MessageReceipt),
+    /// Tell the transmitter, and whoever watches, that a message is lost.
+    Lost(Undecodable),
+}
+
+struct Open {
+    key: MessageKey,
+    assembly: Assembly,
+    summary: ReceptionSummary,
+    snr_sum: f64,
+    last_frame: u16,
+    touched: Instant,
+    sent: Option<(MessageSent, Instant)>,
+}
+
+/// All messages in reception.
+#[derive(Default)]
+pub struct Reception {
+    open: VecDeque<Open>,
+    done: VecDeque<MessageKey>,
+    /// Rounds of messages of which nothing was heard.
+    unheard: VecDeque<(MessageSent, Instant)>,
+}
+
+impl Reception {
+    /// A frame was heard.
+    pub fn frame(&mut self, heard: &HeardFrame, now: Instant) -> Result<Vec<Action>, String> {
+        let frame = &heard.frame;
+        if frame.control.is_empty() {
+            // A sounding frame: its channel state is all it brings.
+            return Ok(Vec::new());
+        }
+        let header = MessageHeader::parse(&frame.control).map_err(|error| error.to_string())?;
+        let key = MessageKey { transmitter: frame.header.transmitter, message: header.message };
+        if self.done.contains(&key) {
+            return Ok(Vec::new());
+        }
+        let mut actions = Vec::new();
+        let index = match self.open.iter().position(|open| open.key == key) {
+            Some(index) if self.open[index].assembly.header().same_message(&header) => index,
+            Some(index) => {
+                // The same number for another message: the transmitter's count has gone round.
+                self.open.remove(index);
+                self.begin(key, &header, heard, now)
+            }
+            None => {
+                if self.open.len() == MAX_OPEN {
+                    actions.extend(self.finish(0));
+                }
+                self.begin(key, &header, heard, now)
+            }
+        };
+        self.unheard.retain(|(sent, _)| sent.message_id != key.message);
+        let open = &mut self.open[index];
+        open.take(&header, heard, now);
+        if open.assembly.complete() {
+            actions.extend(self.finish(index));
+        } else if open.sent.is_some_and(|(sent, _)| sent.last_frame == open.last_frame) {
+            actions.extend(self.settle(index));
+        }
+        Ok(actions)
+    }
+
+    fn begin(&mut self, key: MessageKey, header: &MessageHeader, heard: &HeardFrame, now: Instant) -> usize {
+        self.open.push_back(Open {
+            key,
+            assembly: Assembly::new(header.clone()),
+            summary: ReceptionSummary {
+                key,
+                frames: 0,
+                snr_db: 0.0,
+                cfo_hz: 0.0,
+                arrived: 0,
+                missing: 0,
+                demodulate: Duration::ZERO,
+                first_sample_unix_us: heard.first_sample_unix_us,
+                last_frame_unix_us: 0,
+            },
+            snr_sum: 0.0,
+            last_frame: 0,
+            touched: now,
+            sent: None,
+        });
+        self.open.len() - 1
+    }
+
+    /// The transmitter has sent a round of a message.
+    pub fn sent(&mut self, sent: MessageSent, now: Instant) -> Vec<Action> {
+        let key = MessageKey { transmitter: sent.session as u16, message: sent.message_id };
+        if self.done.contains(&key) {
+            return vec![Action::Receipt(receipt(key, Vec::new(), 0, 0.0, true))];
+        }
+        match self.open.iter().position(|open| open.key == key) {
+            Some(index) => {
+                let open = &mut self.open[index];
+                open.sent = Some((sent, now));
+                // Frames are numbered in the order of sending; the count may go round.
+                let ahead = sent.last_frame.wrapping_sub(open.last_frame);
+                if ahead == 0 { self.settle(index) } else { Vec::new() }
+            }
+            None => {
+                if self.unheard.len() == MAX_OPEN {
+                    self.unheard.pop_front();
+                }
+                self.unheard.push_back((sent, now));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The transmitter has given a message up.
+    pub fn abandoned(&mut self, transmitter: u16, message: u16) {
+        let key = MessageKey { transmitter, message };
+        self.open.retain(|open| open.key != key);
+        self.unheard.retain(|(sent, _)| sent.message_id != message);
+    }
+
+    /// Time has passed. `last_samples`: when samples last came; `linked`: whether the control link stands.
+    pub fn tick(&mut self, now: Instant, last_samples: Instant, linked: bool) -> Vec<Action> {
+        let quiet = now.duration_since(last_samples) >= SILENCE;
+        let overdue = |at: Instant| {
+            let waited = now.duration_since(at);
+            waited >= PATIENCE || (quiet && waited >= SILENCE)
+        };
+        let mut actions = Vec::new();
+        while let Some(index) = self.open.iter().position(|open| match open.sent {
+            Some((_, at)) => overdue(at),
+            None => {
+                let waited = now.duration_since(open.touched);
+                waited >= LIFETIME || (!linked && waited >= ONE_WAY_PATIENCE)
+            }
+        }) {
+            actions.extend(if self.open[index].sent.is_some() {
+                self.settle(index)
+            } else {
+                self.finish(index)
+            });
+        }
+        while let Some(index) = self.unheard.iter().position(|(_, at)| overdue(*at)) {
+            let Some((sent, _)) = self.unheard.remove(index) else { break };
+            let key = MessageKey { transmitter: sent.session as u16, message: sent.message_id };
+            actions.push(if sent.last {
+                self.remember(key);
+                lost(key, "none of its frames was received")
+            } else {
+                // Of a message of which nothing arrived even the shape is unknown: ask for all of it.
+                let everything = (0..MAX_FEATURES)
+                    .map(|feature| PartRange { feature: feature as u8, start: 0, end: u32::MAX })
+                    .collect();
+                Action::Receipt(receipt(key, everything, 0, 0.0, false))
+            });
+        }
+        actions
+    }
+
+    /// A round of a message has ended: ask for what is missing, or end the message.
+    fn settle(&mut self, index: usize) -> Vec<Action> {
+        let open = &mut self.open[index];
+        let Some((sent, _)) = open.sent.take() else { return Vec::new() };
+        if sent.last {
+            return self.finish(index);
+        }
+        let missing = open.assembly.missing(MAX_MISSING_RANGES);
+        vec![Action::Receipt(receipt(open.key, missing, open.summary.frames, open.mean_snr_db(), false))]
+    }
+
+    /// Ends a message: its decoder gets what has arrived.
+    fn finish(&mut self, index: usize) -> Vec<Action> {
+        let Some(open) = self.open.remove(index) else { return Vec::new() };
+        self.remember(open.key);
+        if !open.assembly.started() {
+            return vec![lost(open.key, "none of its segments could be corrected")];
+        }
+        let missing = open.assembly.missing(MAX_MISSING_RANGES);
+        let complete = missing.is_empty();
+        let total: u64 =
+            open.assembly.header().features.iter().map(|feature| u64::from(feature.length())).sum();
+        let lacking: u64 = missing.iter().map(|part| u64::from(part.end - part.start)).sum();
+        let snr_db = open.mean_snr_db();
+        let receipt = receipt(open.key, missing, open.summary.frames, snr_db, complete);
+        let summary =
+            ReceptionSummary { snr_db, arrived: total - lacking, missing: lacking, ..open.summary };
+        vec![Action::Receipt(receipt), Action::Decode(Box::new((summary, open.assembly.to_message())))]
+    }
+
+    fn remember(&mut self, key: MessageKey) {
+        if self.done.len() == MAX_DONE {
+            self.done.pop_front();
+        }
+        self.done.push_back(key);
+    }
+}
+
+impl Open {
+    fn take(&mut self, header: &MessageHeader, heard: &HeardFrame, now: Instant) {
+        let frame = &heard.frame;
+        for (part, segment) in header.parts.iter().zip(&frame.segments) {
+            match segment {
+                ReceivedSegment::Coded { bytes: Some(bytes), .. } => {
+                    self.assembly.add_digital(part.feature, part.start, bytes);
+                }
+                ReceivedSegment::Coded { bytes: None, .. } => {}
+                ReceivedSegment::Analog { symbols, noise_variance } => {
+                    self.assembly.add_analog(part.feature, part.start, symbols, noise_variance);
+                }
+            }
+        }
+        self.touched = now;
+        self.last_frame = frame.header.number;
+        self.snr_sum += f64::from(frame.channel.snr_db);
+        self.summary.frames += 1;
+        self.summary.cfo_hz = frame.channel.cfo_hz as f32;
+        self.summary.demodulate += heard.demodulate;
+        self.summary.last_frame_unix_us = heard.done_unix_us;
+    }
+
+    fn mean_snr_db(&self) -> f32 {
+        (self.snr_sum / f64::from(self.summary.frames.max(1))) as f32
+    }
+}
+
+fn receipt(key: MessageKey, missing: Vec<PartRange>, frames: u32, snr_db: f32, complete: bool) -> MessageReceipt {
+    MessageReceipt {
+        message_id: key.message,
+        session: u32::from(key.transmitter),
+        missing,
+        frames,
+        snr_db,
+        complete,
+    }
+}
+
+fn lost(key: MessageKey, reason: &str) -> Action {
+    Action::Lost(Undecodable {
+        message_id: key.message,
+        session: u32::from(key.transmitter),
+        reason: reason.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use semcast_common::{
+        message::{ModelDigest, ReceivedFeature, SystemId},
+        segmentation::header::{FeatureShape, Part},
+    };
+    use semcast_phy::{
+        framing::header::FrameHeader,
+        receive::{ChannelState, ReceivedFrame},
+    };
+
+    use super::*;
+
+    const BYTES: u32 = 30;
+
+    /// Frame `number` carries bytes 10·part … 10·part + 9 of message 5.
+    fn heard(number: u16, part: u32, intact: bool) -> HeardFrame {
+        let header = MessageHeader {
+            message: 5,
+            system: SystemId::Classical,
+            model: ModelDigest::default(),
+            side: Bytes::new(),
+            features: vec![FeatureShape::Digital { bytes: BYTES }],
+            parts: vec![Part { feature: 0, start: 10 * part }],
+        };
+        HeardFrame {
+            frame: ReceivedFrame {
+                position: 0,
+                samples: 1000,
+                header: FrameHeader { control_bytes: 1, payload_symbols: 1, number, transmitter: 3 },
+                control: header.to_bytes(),
+                segments: vec![ReceivedSegment::Coded {
+                    mcs: 0,
+                    length: 10,
+                    bytes: intact.then(|| Bytes::from(vec![part as u8; 10])),
+                }],
+                channel: ChannelState {
+                    snr_db_per_rb: vec![10.0; 25],
+                    snr_db: 10.0,
+                    cfo_hz: 1.0,
+                    clock_offset_ppm: 0.0,
+                },
+            },
+            first_sample_unix_us: 1,
+            done_unix_us: 2,
+            demodulate: Duration::from_millis(1),
+        }
+    }
+
+    fn sent(last_frame: u16, last: bool) -> MessageSent {
+        MessageSent { message_id: 5, session: 3, last_frame, frames: 3, last }
+    }
+
+    fn missing(actions: &[Action]) -> Vec<(u32, u32)> {
+        match actions {
+            [Action::Receipt(receipt)] => {
+                receipt.missing.iter().map(|range| (range.start, range.end)).collect()
+            }
+            other => panic!("a receipt is expected, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_complete_message_is_decoded_once() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        assert!(reception.frame(&heard(0, 2, true), now).unwrap().is_empty());
+        assert!(reception.frame(&heard(1, 0, true), now).unwrap().is_empty());
+        let actions = reception.frame(&heard(2, 1, true), now).unwrap();
+        let [Action::Receipt(receipt), Action::Decode(work)] = &actions[..] else {
+            panic!("a receipt and a message to decode, not {actions:?}");
+        };
+        assert!(receipt.complete && receipt.missing.is_empty());
+        let ReceivedFeature::Digital { bytes, missing } = &work.1.features[0] else {
+            panic!("a digital feature was sent");
+        };
+        assert!(missing.is_empty());
+        assert_eq!((bytes[0], bytes[10], bytes[20]), (0, 1, 2));
+        assert_eq!((work.0.frames, work.0.arrived, work.0.missing), (3, 30, 0));
+        assert!(reception.frame(&heard(2, 1, true), now).unwrap().is_empty(), "decoded already");
+        let again = reception.sent(sent(2, true), now);
+        assert!(matches!(&again[..], [Action::Receipt(receipt)] if receipt.complete));
+    }
+
+    #[test]
+    fn what_failed_is_asked_for_when_the_last_frame_of_the_round_is_there() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.frame(&heard(0, 0, true), now).unwrap();
+        reception.frame(&heard(1, 1, false), now).unwrap();
+        assert!(reception.sent(sent(2, false), now).is_empty(), "the last frame is on its way");
+        let actions = reception.frame(&heard(2, 2, true), now).unwrap();
+        assert_eq!(missing(&actions), [(10, 20)]);
+        let actions = reception.frame(&heard(3, 1, true), now).unwrap();
+        assert!(matches!(&actions[..], [Action::Receipt(_), Action::Decode(_)]));
+    }
+
+    #[test]
+    fn a_lost_last_frame_is_noticed_when_the_radio_falls_silent() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.frame(&heard(0, 0, true), now).unwrap();
+        reception.sent(sent(2, false), now);
+        assert!(reception.tick(now + SILENCE / 2, now, true).is_empty());
+        let actions = reception.tick(now + SILENCE, now, true);
+        assert_eq!(missing(&actions), [(10, 30)]);
+    }
+
+    #[test]
+    fn on_a_radio_that_is_never_silent_patience_ends_too() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.frame(&heard(0, 0, true), now).unwrap();
+        reception.sent(sent(2, false), now);
+        let later = now + PATIENCE;
+        assert!(reception.tick(later - Duration::from_millis(1), later, true).is_empty());
+        assert_eq!(missing(&reception.tick(later, later, true)), [(10, 30)]);
+    }
+
+    #[test]
+    fn after_the_last_round_the_decoder_gets_what_there_is() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.frame(&heard(0, 0, true), now).unwrap();
+        let actions = reception.sent(sent(0, true), now);
+        let [Action::Receipt(receipt), Action::Decode(work)] = &actions[..] else {
+            panic!("a receipt and a message to decode, not {actions:?}");
+        };
+        assert!(!receipt.complete);
+        assert_eq!((work.0.arrived, work.0.missing), (10, 20));
+    }
+
+    #[test]
+    fn a_message_of_which_nothing_came_is_asked_for_and_then_lost() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        assert!(reception.sent(sent(2, false), now).is_empty());
+        let actions = reception.tick(now + SILENCE, now, true);
+        assert_eq!(missing(&actions)[0], (0, u32::MAX));
+        reception.sent(sent(4, true), now);
+        let actions = reception.tick(now + SILENCE, now, true);
+        assert!(matches!(&actions[..], [Action::Lost(_)]));
+    }
+
+    #[test]
+    fn without_a_control_link_a_message_ends_when_nothing_is_added() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.frame(&heard(0, 0, true), now).unwrap();
+        assert!(reception.tick(now + ONE_WAY_PATIENCE / 2, now, false).is_empty());
+        let actions = reception.tick(now + ONE_WAY_PATIENCE, now, false);
+        assert!(matches!(&actions[..], [Action::Receipt(_), Action::Decode(_)]));
+    }
+
+    #[test]
+    fn many_broken_messages_do_not_fill_the_memory() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        for transmitter in 0..1000 {
+            let mut frame = heard(0, 0, false);
+            frame.frame.header.transmitter = transmitter;
+            reception.frame(&frame, now).unwrap();
+            assert!(reception.open.len() <= MAX_OPEN && reception.done.len() <= MAX_DONE);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `semcast air`: the emulated channel.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use clap::Args as ClapArgs;
+use semcast_common::config::{Config, Overrides, Pacing as ConfigPacing};
+use semcast_phy::{
+    channel::ChannelConfig,
+    radio::air::{Air, AirConfig, Pacing},
+};
+
+use crate::flags;
+
+/// Run the emulated channel: takes samples from transmitters over UDP, and gives them to receivers
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    source: flags::Source,
+    #[command(flatten)]
+    channel: flags::Channel,
+    #[command(flatten)]
+    child: flags::Child,
+    /// UDP address that takes samples from transmitters
+    #[arg(long, value_name = "HOST:PORT")]
+    transmit_addr: Option<String>,
+    /// UDP address that gives samples to receivers
+    #[arg(long, value_name = "HOST:PORT")]
+    receive_addr: Option<String>,
+}
+
+/// Runs it until it is stopped, and logs what passed through.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let mut overrides = Overrides::new();
+    args.channel.add_to(&mut overrides);
+    overrides.set("--transmit-addr", "air.transmit_addr", args.transmit_addr.clone()).set(
+        "--receive-addr",
+        "air.receive_addr",
+        args.receive_addr.clone(),
+    );
+    let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
+    let air = Air::bind(air_config(&config)?)?;
+    flags::announce("air", &[("transmit", air.transmit_address()?), ("receive", air.receive_address()?)]);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = stop.clone();
+    let runtime = flags::runtime()?;
+    runtime.spawn(async move {
+        flags::stop_signal(args.child.until_input_closes).await;
+        raised.store(true, Ordering::Relaxed);
+    });
+    let stats = air.run(stop)?;
+    tracing::info!(?stats, "the air has stopped");
+    runtime.shutdown_background();
+    Ok(())
+}
+
+fn air_config(config: &Config) -> anyhow::Result<AirConfig> {
+    let air = &config.air;
+    let numerology = flags::numerology(config)?;
+    Ok(AirConfig {
+        listen_transmit: flags::address(&air.transmit_addr)?,
+        listen_receive: flags::address(&air.receive_addr)?,
+        sample_rate_hz: numerology.sample_rate_hz,
+        pacing: match air.pacing {
+            ConfigPacing::Fast => Pacing::Fast,
+            ConfigPacing::Paced => Pacing::Paced,
+        },
+        channel: ChannelConfig {
+            profile: air.channel.parse()?,
+            snr_db: Some(air.snr_db),
+            occupied_fraction: numerology.occupied_fraction(),
+            delay_samples: air.delay_samples,
+            doppler_hz: air.doppler_hz,
+            cfo_hz: air.cfo_hz,
+            sampling_offset_ppm: air.clock_offset_ppm,
+            seed: air.seed,
+        },
+        ..AirConfig::default()
+    })
+}

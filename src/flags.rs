@@ -1,0 +1,249 @@
+//! Flags that several subcommands share, and how they become a configuration.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use semcast_common::{
+    config::{Config, ModelDevice, Overrides},
+    control::{Identity, Peers},
+    telemetry,
+};
+use semcast_models::DeviceChoice;
+use semcast_phy::numerology::Numerology;
+
+use crate::exit::Failure;
+
+/// Where settings come from.
+#[derive(Args, Default)]
+pub struct Source {
+    /// Configuration file (TOML); the environment (SEMCAST_...) and flags go over it
+    #[arg(long, value_name = "FILE", env = "SEMCAST_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print the settings that would be used, as a commented configuration file, and exit
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// The emulated channel.
+#[derive(Args, Default, Clone)]
+pub struct Channel {
+    /// Es/N0 per resource element at the receiver, in dB
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    pub snr: Option<f64>,
+    /// Channel: awgn, rayleigh, rician, rician:K_DB, multipath, multipath-rayleigh, or
+    /// taps:DELAY_NS/POWER_DB[/rayleigh],...
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
+    /// Doppler spread of fading taps, in Hz; 0 keeps a channel still for the whole run
+    #[arg(long, value_name = "HZ")]
+    pub doppler: Option<f64>,
+    /// Carrier frequency offset, in Hz
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    pub cfo: Option<f64>,
+    /// Offset of the receiver's sampling clock, in parts per million
+    #[arg(long, value_name = "PPM", allow_negative_numbers = true)]
+    pub clock_offset: Option<f64>,
+    /// Delay, in samples
+    #[arg(long, value_name = "SAMPLES")]
+    pub delay: Option<i64>,
+    /// fast: as fast as both ends can; paced: at the sample rate
+    #[arg(long, value_name = "HOW", value_parser = ["fast", "paced"])]
+    pub pacing: Option<String>,
+    /// Seed of channel taps and noise
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<i64>,
+}
+
+impl Channel {
+    /// Adds the flags that were given.
+    pub fn add_to(&self, overrides: &mut Overrides) {
+        overrides
+            .set("--snr", "air.snr_db", self.snr)
+            .set("--channel", "air.channel", self.channel.clone())
+            .set("--doppler", "air.doppler_hz", self.doppler)
+            .set("--cfo", "air.cfo_hz", self.cfo)
+            .set("--clock-offset", "air.clock_offset_ppm", self.clock_offset)
+            .set("--delay", "air.delay_samples", self.delay)
+            .set("--pacing", "air.pacing", self.pacing.clone())
+            .set("--seed", "air.seed", self.seed);
+    }
+}
+
+/// Where encoders and decoders run.
+#[derive(Args, Default, Clone)]
+pub struct Device {
+    /// auto: a real GPU if there is one, else the CPU; cpu; wgpu
+    #[arg(long, value_name = "WHICH", value_parser = ["auto", "cpu", "wgpu"])]
+    pub device: Option<String>,
+}
+
+/// Keys.
+#[derive(Args, Default, Clone)]
+pub struct Keys {
+    /// Private key of this end, from `semcast keygen`
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<String>,
+    /// Certificate file or fingerprint of a peer that may talk to this end; may be repeated
+    #[arg(long, value_name = "FILE|FINGERPRINT")]
+    pub peer: Vec<String>,
+}
+
+impl Keys {
+    /// Adds the flags that were given.
+    pub fn add_to(&self, overrides: &mut Overrides) {
+        overrides.set("--key", "control.key", self.key.clone()).set_list("--peer", "control.peers", &self.peer);
+    }
+}
+
+/// How to send.
+#[derive(Args, Default, Clone)]
+pub struct Sending {
+    /// System: ae (pictures) or classical (pictures and text)
+    #[arg(long, value_name = "NAME")]
+    pub system: Option<String>,
+    /// Net channel bandwidth ratio to fit a picture to: complex symbols per RGB value
+    #[arg(long, value_name = "RATIO")]
+    pub cbr: Option<f64>,
+    /// SNR to prepare the message for, in dB, instead of what the receiver reports
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    pub design_snr: Option<f64>,
+    /// Most rounds of sending again what was lost
+    #[arg(long, value_name = "ROUNDS")]
+    pub max_resends: Option<i64>,
+}
+
+impl Sending {
+    /// Adds the flags that were given.
+    pub fn add_to(&self, overrides: &mut Overrides) {
+        overrides
+            .set("--system", "transmitter.system", self.system.clone())
+            .set("--cbr", "transmitter.cbr", self.cbr)
+            .set("--design-snr", "transmitter.design_snr_db", self.design_snr)
+            .set("--max-resends", "transmitter.max_resends", self.max_resends);
+    }
+}
+
+/// Loads the configuration and starts logging; `None` when it was only to be printed.
+pub fn load(source: &Source, overrides: &Overrides) -> anyhow::Result<Option<Config>> {
+    // The variable that names the file is no setting.
+    let environment = std::env::vars().filter(|(name, _)| name != "SEMCAST_CONFIG");
+    let config = Config::load(source.config.as_deref(), environment, overrides)?;
+    if source.print_config {
+        print_text(&config.to_commented_toml());
+        return Ok(None);
+    }
+    telemetry::start(&config.log.filter)?;
+    Ok(Some(config))
+}
+
+/// The OFDM grid of a configuration.
+pub fn numerology(config: &Config) -> anyhow::Result<Numerology> {
+    let radio = &config.radio;
+    Ok(Numerology {
+        fft_size: radio.fft_size,
+        cyclic_prefix: radio.cyclic_prefix,
+        resource_blocks: radio.resource_blocks,
+        sample_rate_hz: radio.sample_rate_hz,
+    }
+    .validate()?)
+}
+
+/// This end's key and those that it trusts.
+pub fn keys(config: &Config) -> anyhow::Result<(Identity, Peers)> {
+    let Some(key) = &config.control.key else {
+        return Err(Failure::Usage(
+            "no key: make one with `semcast keygen NAME`, and name it with --key or control.key".into(),
+        )
+        .into());
+    };
+    Ok((Identity::load(key.as_ref())?, Peers::from_arguments(&config.control.peers)?))
+}
+
+/// The socket address behind HOST:PORT.
+pub fn address(text: &str) -> anyhow::Result<SocketAddr> {
+    let mut addresses = std::net::ToSocketAddrs::to_socket_addrs(text)
+        .map_err(|error| Failure::Usage(format!("cannot resolve {text} (expected HOST:PORT): {error}")))?;
+    addresses.next().ok_or_else(|| Failure::Usage(format!("{text} has no address")).into())
+}
+
+/// The device of a configuration, for the models.
+pub fn device(device: ModelDevice) -> DeviceChoice {
+    match device {
+        ModelDevice::Auto => DeviceChoice::Auto,
+        ModelDevice::Cpu => DeviceChoice::Cpu,
+        ModelDevice::Wgpu => DeviceChoice::Wgpu,
+    }
+}
+
+/// Prints what a subcommand is there to print.
+#[expect(clippy::print_stdout, reason = "standard output is for results")]
+pub fn print_text(text: &str) {
+    print!("{text}");
+}
+
+/// Resolves on Ctrl-C, on SIGTERM, and, if asked, when standard input is closed: a child process ends with
+/// the one that started it, however that one ended.
+pub async fn stop_signal(with_input: bool) {
+    let interrupt = async {
+        // Without a handler the process could only be killed: then wait for that.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate() => {}
+        () = input_closed(), if with_input => {}
+    }
+}
+
+#[cfg(unix)]
+async fn terminate() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminate() {
+    std::future::pending().await
+}
+
+async fn input_closed() {
+    // A thread of its own: reading standard input blocks, and must not keep the runtime from ending.
+    let (closed, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut sink = [0; 256];
+        while matches!(std::io::Read::read(&mut std::io::stdin(), &mut sink), Ok(1..)) {}
+        let _ = closed.send(());
+    });
+    let _ = wait.await;
+}
+
+/// Flag of processes that another one starts.
+#[derive(Args, Default)]
+pub struct Child {
+    /// End when standard input is closed
+    #[arg(long, hide = true)]
+    pub until_input_closes: bool,
+}
+
+/// Prints the line by which whoever started this process learns its addresses.
+pub fn announce(process: &str, addresses: &[(&str, SocketAddr)]) {
+    let mut line = serde_json::Map::new();
+    line.insert("ready".into(), process.into());
+    for (name, address) in addresses {
+        line.insert((*name).into(), address.to_string().into());
+    }
+    print_text(&format!("{}\n", serde_json::Value::Object(line)));
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+}
+
+/// A runtime for a daemon or a client.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}

@@ -1,0 +1,67 @@
+//! `semcast receiver`: the receiver daemon.
+
+use clap::Args as ClapArgs;
+use semcast_common::config::Overrides;
+use semcast_receiver::daemon::{self, Link, Settings};
+
+use crate::flags;
+
+/// Run a receiver: takes samples from the air, and gives pictures and text to `semcast watch`
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    source: flags::Source,
+    #[command(flatten)]
+    device: flags::Device,
+    #[command(flatten)]
+    keys: flags::Keys,
+    #[command(flatten)]
+    child: flags::Child,
+    /// UDP address of the air that gives samples
+    #[arg(long, value_name = "HOST:PORT")]
+    air: Option<String>,
+    /// QUIC address of the transmitter
+    #[arg(long, value_name = "HOST:PORT")]
+    connect: Option<String>,
+    /// QUIC address to listen on for `semcast watch`
+    #[arg(long, value_name = "HOST:PORT")]
+    watch_listen: Option<String>,
+    /// One way only: do not connect to the transmitter
+    #[arg(long)]
+    no_feedback: bool,
+    /// Folder for what arrives
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<String>,
+}
+
+/// Runs it until it is stopped.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let mut overrides = Overrides::new();
+    args.keys.add_to(&mut overrides);
+    overrides
+        .set("--device", "receiver.device", args.device.device.clone())
+        .set("--air", "air.receive_addr", args.air.clone())
+        .set("--connect", "control.connect", args.connect.clone())
+        .set("--watch-listen", "control.watch_listen", args.watch_listen.clone())
+        .set("--output-dir", "receiver.output_dir", args.output_dir.clone())
+        .set("--no-feedback", "control.feedback", args.no_feedback.then_some(false));
+    let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
+    let (identity, peers) = flags::keys(&config)?;
+    let settings = Settings {
+        name: "receiver".into(),
+        air: flags::address(&config.air.receive_addr)?,
+        numerology: flags::numerology(&config)?,
+        link: config.control.feedback.then(|| Link { transmitter: config.control.connect.clone() }),
+        watch: flags::address(&config.control.watch_listen)?,
+        identity,
+        peers,
+        output: config.receiver.output_dir.clone().map(Into::into),
+        device: flags::device(config.receiver.device),
+    };
+    flags::runtime()?.block_on(daemon::run(
+        settings,
+        |address| flags::announce("receiver", &[("watch", address)]),
+        flags::stop_signal(args.child.until_input_closes),
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! End-to-end tests: real processes of the built executable, real sockets.
+//!
+//! - [`loopback`]: pictures and text over the channel, and what the report says of them.
+//! - [`daemons`]: `transmitter`, `air` and `receiver` with `send` and `watch`; each killed and started again.
+//! - [`hostile`]: datagrams, keys and files that nobody should send.
+//! - [`refused`]: content and settings that the command line refuses.
+//! - [`harness`]: starts processes, waits for what they say, and draws pictures.
+
+mod daemons;
+mod harness;
+mod hostile;
+mod loopback;
+mod refused;

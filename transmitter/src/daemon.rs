@@ -1,0 +1,237 @@
+//! The daemon: starts the worker, and serves receivers and `send` clients over the control link.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{SyncSender, sync_channel},
+    },
+};
+
+use semcast_common::{
+    control::{ControlConnection, ControlError, ControlServer, Identity, Peers},
+    message::SystemId,
+    wire::{ControlMessage, Hello, NumerologyId, Role},
+};
+use semcast_models::{DeviceChoice, ModelError, System};
+use semcast_phy::{
+    numerology::Numerology,
+    radio::{
+        RadioError,
+        udp::{UdpSink, UdpSinkConfig},
+    },
+    transmit::Modulator,
+};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::{
+    jobs::{self, Job, MAX_WAITING},
+    receivers::Receivers,
+    worker::{Feedback, Worker, WorkerSettings},
+};
+
+/// Messages from receivers that may wait for the worker; more are dropped, and said again by receivers.
+const MAX_FEEDBACK: usize = 256;
+
+/// What a transmitter needs.
+pub struct Settings {
+    /// Name that the other ends see.
+    pub name: String,
+    /// Where the air takes samples.
+    pub air: SocketAddr,
+    /// The OFDM grid.
+    pub numerology: Numerology,
+    /// Where receivers and `send` clients connect.
+    pub control: SocketAddr,
+    /// This end's key.
+    pub identity: Identity,
+    /// Keys that may connect.
+    pub peers: Peers,
+    /// Whether receivers may connect; without them the link works one way.
+    pub feedback: bool,
+    /// System for submissions that name none.
+    pub system: SystemId,
+    /// Net channel bandwidth ratio for submissions that name none.
+    pub cbr: f64,
+    /// SNR to prepare messages for, in dB, instead of what receivers report.
+    pub design_snr_db: Option<f64>,
+    /// Rounds of resending for submissions that name none.
+    pub max_resends: u8,
+    /// Where encoders run.
+    pub device: DeviceChoice,
+}
+
+/// Why a transmitter cannot start or go on.
+#[derive(Debug, Error)]
+pub enum TransmitterError {
+    /// The control link.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The radio.
+    #[error(transparent)]
+    Radio(#[from] RadioError),
+    /// The models.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The operating system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// The worker ended, which it never should before the daemon does.
+    #[error("the worker thread died; its log tells why")]
+    Worker,
+}
+
+/// What the other end of the handshake must share.
+pub fn numerology_id(numerology: &Numerology) -> NumerologyId {
+    NumerologyId {
+        sample_rate_hz: numerology.sample_rate_hz as u32,
+        fft_size: numerology.fft_size as u16,
+        cyclic_prefix: numerology.cyclic_prefix as u16,
+        resource_blocks: numerology.resource_blocks as u16,
+        revision: 1,
+    }
+}
+
+/// The same number for every process with the same key, so that one that was restarted takes the place of
+/// its predecessor in the air at once.
+fn stream(identity: &Identity) -> u32 {
+    let [a, b, c, d, ..] = identity.fingerprint().0;
+    u32::from_le_bytes([a, b, c, d]) | 1
+}
+
+/// Runs a transmitter until `stop` resolves. `ready` is called with the address of the control link once
+/// submissions are taken.
+pub async fn run(
+    settings: Settings,
+    ready: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<(), TransmitterError> {
+    let device = semcast_models::open_device(settings.device)?;
+    tracing::info!(device = device.description, "encoders run here");
+    let systems = SystemId::ALL
+        .into_iter()
+        .map(|id| semcast_models::system(id, &device))
+        .collect::<Result<Vec<Box<dyn System>>, _>>()?;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let config = UdpSinkConfig {
+        stream: stream(&settings.identity),
+        stop: stopping.clone(),
+        ..UdpSinkConfig::new(settings.air, settings.numerology.sample_rate_hz)
+    };
+    let radio = UdpSink::connect(config)?;
+
+    let hello = Hello::new(Role::Transmitter, settings.name)
+        .with_systems(systems.iter().map(|system| (system.id(), system.model())))
+        .with_numerology(numerology_id(&settings.numerology));
+    let mut server = ControlServer::bind(settings.control, &settings.identity, &settings.peers, hello)?;
+    let address = server.local_address()?;
+
+    let receivers = Arc::new(Receivers::default());
+    let (feedback, feedback_queue) = sync_channel(MAX_FEEDBACK);
+    let (jobs, job_queue) = mpsc::channel(MAX_WAITING);
+    let worker = Worker::new(
+        WorkerSettings {
+            system: settings.system,
+            cbr: settings.cbr,
+            design_snr_db: settings.design_snr_db,
+            max_resends: settings.max_resends,
+            sample_rate_hz: settings.numerology.sample_rate_hz,
+            transmitter: rand::random(),
+        },
+        systems,
+        device,
+        Modulator::new(settings.numerology),
+        radio,
+        receivers.clone(),
+        feedback_queue,
+    );
+    let (worker_ended, mut worker_end) = mpsc::channel::<()>(1);
+    let worker_stop = stopping.clone();
+    let thread = std::thread::Builder::new()
+        .name("transmit".into())
+        .spawn(move || {
+            // Dropped when the worker returns, and when it panics.
+            let _ended = worker_ended;
+            worker.run(job_queue, &worker_stop);
+        })
+        .map_err(TransmitterError::Thread)?;
+    ready(address);
+
+    let mut stop = std::pin::pin!(stop);
+    let result = loop {
+        tokio::select! {
+            () = &mut stop => break Ok(()),
+            _ = worker_end.recv() => break Err(TransmitterError::Worker),
+            connection = server.accept() => match connection {
+                None => break Ok(()),
+                Some(connection) => {
+                    let receivers = settings.feedback.then(|| receivers.clone());
+                    tokio::spawn(serve(connection, jobs.clone(), receivers, feedback.clone()));
+                }
+            },
+        }
+    };
+    stopping.store(true, Ordering::Relaxed);
+    drop(jobs);
+    server.stop().await;
+    if result.is_ok() {
+        // The worker may be in the middle of a message: the stop flag ends its waiting on the radio.
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+    result
+}
+
+async fn serve(
+    connection: ControlConnection,
+    jobs: mpsc::Sender<Job>,
+    receivers: Option<Arc<Receivers>>,
+    feedback: SyncSender<(u64, Feedback)>,
+) {
+    let peer = connection.peer().to_string();
+    let result = match (connection.peer().hello.role, receivers) {
+        (Role::SendClient, _) => jobs::serve(connection, jobs).await,
+        (Role::Receiver, Some(receivers)) => hear(connection, &receivers, &feedback).await,
+        (role, _) => {
+            tracing::info!(peer, %role, "control link: not served here (without feedback, no receivers are)");
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => tracing::info!(peer, "control link: closed"),
+        Err(error) => tracing::warn!(peer, %error, "control link: lost"),
+    }
+}
+
+/// Hears one receiver until it goes.
+async fn hear(
+    mut connection: ControlConnection,
+    receivers: &Receivers,
+    feedback: &SyncSender<(u64, Feedback)>,
+) -> Result<(), ControlError> {
+    let peer = connection.peer();
+    let session = peer.session;
+    receivers.add(session, peer.hello.name.clone(), connection.sender(), peer.hello.systems.clone());
+    let result = loop {
+        let news = match connection.receive().await {
+            Ok(Some(received)) => match received.message {
+                ControlMessage::ChannelState(state) => {
+                    receivers.report(session, state);
+                    Feedback::Channel
+                }
+                ControlMessage::Receipt(receipt) => Feedback::Receipt(receipt),
+                ControlMessage::Decoded(decoded) => Feedback::Decoded(Box::new(decoded)),
+                ControlMessage::Undecodable(undecodable) => Feedback::Undecodable(undecodable),
+                _ => continue,
+            },
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        // A full queue means that the worker is not listening: it forgets old news anyway.
+        let _ = feedback.try_send((session, news));
+    };
+    receivers.remove(session);
+    let _ = feedback.try_send((session, Feedback::Gone));
+    result
+}

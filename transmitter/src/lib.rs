@@ -1,0 +1,15 @@
+//! The transmitter daemon: content → encode → plan → modulate → radio.
+//!
+//! - [`daemon`]: starts everything, serves receivers and `send` clients over the control link.
+//! - [`jobs`]: a `send` client's submission on its way to the worker and back.
+//! - [`worker`]: the thread that encodes, modulates, sends, and sends again what was lost.
+//! - [`link_adaptation`]: reported channel state → MCS.
+//! - [`planner`]: a message → frames.
+//! - [`receivers`]: who listens, and what they last said.
+
+pub mod daemon;
+pub mod jobs;
+pub mod link_adaptation;
+pub mod planner;
+pub mod receivers;
+pub mod worker;

@@ -1,0 +1,87 @@
+//! The receivers that are connected: what they can decode, and what they last said of the channel.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use semcast_common::{
+    control::ControlSender,
+    message::{ModelDigest, SystemId},
+    wire::{ChannelState, ControlMessage, SystemOffer},
+};
+
+/// A report on the channel counts for this long.
+const REPORT_LIFETIME: Duration = Duration::from_secs(10);
+
+struct Receiver {
+    name: String,
+    sender: ControlSender,
+    systems: Vec<SystemOffer>,
+    channel: Option<(ChannelState, Instant)>,
+}
+
+/// All connected receivers, by session.
+#[derive(Default)]
+pub struct Receivers {
+    connected: Mutex<BTreeMap<u64, Receiver>>,
+}
+
+impl Receivers {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Receiver>> {
+        // The map stays whole whatever a thread that panicked was doing with it.
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A receiver has connected.
+    pub fn add(&self, session: u64, name: String, sender: ControlSender, systems: Vec<SystemOffer>) {
+        self.lock().insert(session, Receiver { name, sender, systems, channel: None });
+    }
+
+    /// A receiver has gone.
+    pub fn remove(&self, session: u64) {
+        self.lock().remove(&session);
+    }
+
+    /// A receiver reports on the channel.
+    pub fn report(&self, session: u64, state: ChannelState) {
+        if let Some(receiver) = self.lock().get_mut(&session) {
+            receiver.channel = Some((state, Instant::now()));
+        }
+    }
+
+    /// Sessions of those who are connected now.
+    pub fn sessions(&self) -> Vec<u64> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// SNR per resource block of every receiver whose report still counts; `None` if one has none.
+    pub fn channel_reports(&self) -> Option<Vec<Vec<f32>>> {
+        self.lock()
+            .values()
+            .map(|receiver| match &receiver.channel {
+                Some((state, when)) if when.elapsed() < REPORT_LIFETIME => {
+                    Some(state.snr_db_per_rb().collect())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Names of receivers that cannot decode a system with this model.
+    pub fn without(&self, system: SystemId, model: ModelDigest) -> Vec<String> {
+        let offer = SystemOffer::new(system, model);
+        let connected = self.lock();
+        connected.values().filter(|r| !r.systems.contains(&offer)).map(|r| r.name.clone()).collect()
+    }
+
+    /// Tells every receiver. One whose queue is full is skipped: it will ask again.
+    pub fn broadcast(&self, message: &ControlMessage) {
+        for receiver in self.lock().values() {
+            if !matches!(receiver.sender.try_send(message), Ok(true)) {
+                tracing::debug!(receiver = receiver.name, message = message.name(), "not told");
+            }
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The worker: one thread that takes jobs and does all the work between content and radio.
+//!
+//! encode → plan → modulate → radio → wait for receipts → send again what was lost, a few times at most.
+//! It blocks on the radio and on the models, so it is a thread and no task.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use num_complex::Complex32;
+use semcast_common::{
+    content::Content,
+    message::SystemId,
+    segmentation::PartRange,
+    wire::{
+        ContentKind, ControlMessage, Decoded, Failed, FailureCode, MessageAnnounced, MessageReceipt,
+        MessageSent, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
+        TransmitterTimings, Undecodable,
+    },
+};
+use semcast_models::{Budget, OpenDevice, System};
+use semcast_phy::{
+    framing::{Frame, FrameCost},
+    modulation::mcs::Mcs,
+    radio::{RadioError, RadioSink},
+    transmit::Modulator,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    jobs::Job,
+    link_adaptation::{self, MARGIN_DB},
+    planner::{FrameDraft, MAX_SEGMENT_BYTES, OutgoingMessage},
+    receivers::Receivers,
+};
+
+/// Silence between the frames of a message, in samples.
+const GAP_SAMPLES: usize = 64;
+/// How long a sounding frame may take to bring a report.
+const SOUNDING_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long receivers may take to say what arrived, after the last frame has left.
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a receiver may take to decode a message that it has.
+const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Text has no resolution to trade: it may take as many symbols as it needs.
+const TEXT_SYMBOLS: usize = 1 << 24;
+
+/// What a connected receiver says, for the worker.
+pub enum Feedback {
+    /// It has reported on the channel.
+    Channel,
+    /// What arrived of a message.
+    Receipt(MessageReceipt),
+    /// It has decoded a message.
+    Decoded(Box<Decoded>),
+    /// It cannot decode a message.
+    Undecodable(Undecodable),
+    /// It has gone.
+    Gone,
+}
+
+/// What the worker needs to know.
+pub struct WorkerSettings {
+    /// System for jobs that name none.
+    pub system: SystemId,
+    /// Net channel bandwidth ratio for jobs that name none.
+    pub cbr: f64,
+    /// SNR to prepare messages for, in dB, instead of what receivers report.
+    pub design_snr_db: Option<f64>,
+    /// Rounds of resending for jobs that name none.
+    pub max_resends: u8,
+    /// Samples per second.
+    pub sample_rate_hz: f64,
+    /// Which transmitter process this is.
+    pub transmitter: u16,
+}
+
+/// The worker's state.
+pub struct Worker<Radio> {
+    settings: WorkerSettings,
+    systems: Vec<Box<dyn System>>,
+    device: OpenDevice,
+    modulator: Modulator,
+    radio: Radio,
+    receivers: Arc<Receivers>,
+    feedback: Receiver<(u64, Feedback)>,
+    next_message: u16,
+    next_frame: u16,
+    samples: Vec<Complex32>,
+}
+
+/// What has gone out for a job so far.
+#[derive(Default)]
+struct Spent {
+    cost: FrameCost,
+    frames: u32,
+    resent: u32,
+    modulate: Duration,
+    first_sample_unix_us: u64,
+    last_sample_unix_us: u64,
+}
+
+type Outcome<T> = Result<T, Failed>;
+
+impl<Radio: RadioSink> Worker<Radio> {
+    /// A worker that has not begun.
+    pub fn new(
+        settings: WorkerSettings,
+        systems: Vec<Box<dyn System>>,
+        device: OpenDevice,
+        modulator: Modulator,
+        radio: Radio,
+        receivers: Arc<Receivers>,
+        feedback: Receiver<(u64, Feedback)>,
+    ) -> Self {
+        Self {
+            settings,
+            systems,
+            device,
+            modulator,
+            radio,
+            receivers,
+            feedback,
+            next_message: 0,
+            next_frame: 0,
+            samples: Vec::new(),
+        }
+    }
+
+    /// Does jobs until the queue is closed or `stop` is raised.
+    pub fn run(mut self, mut jobs: mpsc::Receiver<Job>, stop: &AtomicBool) {
+        for system in &mut self.systems {
+            if let Err(error) = system.warm_up() {
+                tracing::warn!(system = %system.id(), %error, "warming up failed");
+            }
+        }
+        while let Some(job) = jobs.blocking_recv() {
+            for _ in 0..job.submit.options.repeat {
+                if stop.load(Ordering::Relaxed) {
+                    let failed = Failed::new(FailureCode::Unavailable, "the transmitter stops");
+                    job.answer(ControlMessage::Failed(failed));
+                    return;
+                }
+                match self.send(&job) {
+                    Ok(report) => job.answer(ControlMessage::SendReport(report)),
+                    Err(failed) => {
+                        tracing::warn!(reason = %failed, "a submission failed");
+                        job.answer(ControlMessage::Failed(failed));
+                        break;
+                    }
+                }
+                if job.answers.is_closed() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, job: &Job) -> Outcome<SendReport> {
+        let started_unix_us = unix_us();
+        let options = &job.submit.options;
+        let content = job.content().map_err(|error| Failed::new(FailureCode::Content, error.to_string()))?;
+        let mut notes = Vec::new();
+        let index = self.choose_system(options, &content, &mut notes)?;
+        let mut spent = Spent::default();
+        let mcs = self.choose_mcs(options, &mut spent)?;
+
+        job.progress(SendStage::Encode, 0.0);
+        let encoding = Instant::now();
+        let budget = budget(options.cbr.unwrap_or(self.settings.cbr), &content, mcs);
+        let message = self.systems[index]
+            .encode(&content, budget)
+            .map_err(|error| Failed::new(FailureCode::Options, error.to_string()))?;
+        let encode = encoding.elapsed();
+        job.progress(SendStage::Encode, 1.0);
+
+        let number = self.next_message;
+        self.next_message = number.wrapping_add(1);
+        let (system, model) = (message.system, message.model);
+        let outgoing = OutgoingMessage::new(number, message)
+            .map_err(|error| Failed::new(FailureCode::Internal, error.to_string()))?;
+        let session = u32::from(self.settings.transmitter);
+        self.forget_feedback();
+        self.receivers.broadcast(&ControlMessage::Announced(MessageAnnounced {
+            message_id: number,
+            session,
+            system,
+        }));
+        let rounds = options.max_resends.unwrap_or(self.settings.max_resends);
+        let delivered = self.deliver(job, &outgoing, mcs, rounds, &mut spent);
+        if delivered.is_err() {
+            self.receivers.broadcast(&ControlMessage::Abandoned { message_id: number, session });
+        }
+        let receiver = delivered?;
+
+        let analog_only = outgoing.coded_bytes() == 0;
+        Ok(SendReport {
+            transmitter: TransmitterPart {
+                message_id: number,
+                session,
+                system,
+                model,
+                content: ContentKind::of(&content),
+                bytes_source: job.body.len() as u64,
+                bytes_coded: outgoing.coded_bytes() as u64,
+                symbols_payload: spent.cost.payload_symbols as u64,
+                symbols_total: spent.cost.total_symbols as u64,
+                airtime_ms: 1e3 * spent.cost.samples as f64 / self.settings.sample_rate_hz,
+                mcs: if analog_only { String::new() } else { mcs.to_string() },
+                frames_sent: spent.frames,
+                resends: spent.resent,
+                device: self.device.description.clone(),
+                timings: TransmitterTimings {
+                    encode_ms: milliseconds(encode),
+                    modulate_ms: milliseconds(spent.modulate),
+                    started_unix_us,
+                    first_sample_unix_us: spent.first_sample_unix_us,
+                    last_sample_unix_us: spent.last_sample_unix_us,
+                },
+            },
+            receiver,
+            notes,
+        })
+    }
+
+    /// The system of a job: the wanted one, or one that content and all receivers can do.
+    fn choose_system(
+        &self,
+        options: &SendOptions,
+        content: &Content,
+        notes: &mut Vec<String>,
+    ) -> Outcome<usize> {
+        let wanted = options.system.unwrap_or(self.settings.system);
+        let usable = |system: &dyn System| {
+            system.accepts(content) && self.receivers.without(system.id(), system.model()).is_empty()
+        };
+        let Some(index) = self.systems.iter().position(|system| system.id() == wanted) else {
+            let text = format!("this transmitter does not have the system {wanted}");
+            return Err(Failed::new(FailureCode::Options, text));
+        };
+        if usable(self.systems[index].as_ref()) {
+            return Ok(index);
+        }
+        let system = &self.systems[index];
+        let reason = if system.accepts(content) {
+            let lacking = self.receivers.without(wanted, system.model()).join(", ");
+            format!("{wanted} with model {} is unknown to {lacking}", system.model())
+        } else {
+            format!("{wanted} cannot send this kind of content")
+        };
+        let Some(index) = self.systems.iter().position(|system| usable(system.as_ref())) else {
+            let text = format!("{reason}, and no other system fits");
+            return Err(Failed::new(FailureCode::Options, text));
+        };
+        let note = format!("{reason}: sent with {} instead", self.systems[index].id());
+        tracing::info!("{note}");
+        notes.push(note);
+        Ok(index)
+    }
+
+    fn choose_mcs(&mut self, options: &SendOptions, spent: &mut Spent) -> Outcome<Mcs> {
+        if let Some(index) = options.mcs {
+            return Mcs::from_index(index).ok_or_else(|| {
+                let most = Mcs::COUNT - 1;
+                Failed::new(FailureCode::Options, format!("there is no MCS {index}: 0 to {most}"))
+            });
+        }
+        if let Some(snr_db) = options.design_snr_db.or(self.settings.design_snr_db) {
+            return Ok(Mcs::select(snr_db as f32, MARGIN_DB));
+        }
+        let mut reports = self.receivers.channel_reports();
+        if reports.is_none() {
+            self.sound(spent)?;
+            reports = self.receivers.channel_reports();
+        }
+        Ok(link_adaptation::choose(&reports.unwrap_or_default()))
+    }
+
+    /// Sends a frame without payload and waits until every receiver has reported on the channel.
+    fn sound(&mut self, spent: &mut Spent) -> Outcome<()> {
+        self.forget_feedback();
+        let draft = FrameDraft { control: Bytes::new(), segments: Vec::new() };
+        self.emit(&draft, spent)?;
+        let deadline = Instant::now() + SOUNDING_TIMEOUT;
+        while self.receivers.channel_reports().is_none() && Instant::now() < deadline {
+            // Only the registry counts here.
+            let _ = self.feedback.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+
+    fn forget_feedback(&self) {
+        while self.feedback.try_recv().is_ok() {}
+    }
+
+    /// Sends a message, again what is missing, and waits for a receiver to decode it.
+    fn deliver(
+        &mut self,
+        job: &Job,
+        outgoing: &OutgoingMessage,
+        mut mcs: Mcs,
+        rounds: u8,
+        spent: &mut Spent,
+    ) -> Outcome<Option<ReceiverPart>> {
+        let mut ranges = outgoing.all();
+        let waiting: BTreeSet<u64> = self.receivers.sessions().into_iter().collect();
+        let mut verdicts = Verdicts { waiting, decoded: None, undecodable: None };
+        let message_id = outgoing.header().message;
+        let session = u32::from(self.settings.transmitter);
+        for round in 0..=rounds {
+            let stage = if round == 0 { SendStage::Send } else { SendStage::Resend };
+            let drafts = outgoing.frames(&ranges, mcs, 0, &self.modulator);
+            for (index, draft) in drafts.iter().enumerate() {
+                job.progress(stage, index as f32 / drafts.len() as f32);
+                self.emit(draft, spent)?;
+            }
+            spent.resent += if round == 0 { 0 } else { drafts.len() as u32 };
+            job.progress(stage, 1.0);
+            let sent = MessageSent {
+                message_id,
+                session,
+                last_frame: self.next_frame.wrapping_sub(1),
+                frames: spent.frames,
+                last: round == rounds,
+            };
+            self.receivers.broadcast(&ControlMessage::Sent(sent));
+            if verdicts.waiting.is_empty() && verdicts.decoded.is_none() {
+                return Ok(None);
+            }
+            job.progress(SendStage::Confirm, 0.0);
+            ranges = self.confirm(message_id, round == rounds, &mut verdicts);
+            if ranges.is_empty() {
+                break;
+            }
+            tracing::info!(message_id, round, ranges = ranges.len(), "sending again what is missing");
+            mcs = link_adaptation::more_robust(mcs);
+        }
+        match verdicts {
+            Verdicts { decoded: Some(part), .. } => Ok(Some(part)),
+            Verdicts { undecodable: Some(undecodable), .. } => {
+                let text = format!("the receiver cannot decode the message: {}", undecodable.reason);
+                Err(Failed::new(FailureCode::Delivery, text))
+            }
+            _ => Err(Failed::new(FailureCode::Delivery, "no receiver confirmed the message in time")),
+        }
+    }
+
+    /// Waits until every receiver has decoded the message or said what it misses; returns the union of
+    /// what is missing. After the last round receivers decode what they have.
+    fn confirm(&mut self, message_id: u16, last: bool, verdicts: &mut Verdicts) -> Vec<PartRange> {
+        let mut missing: Vec<PartRange> = Vec::new();
+        let mut open = verdicts.waiting.clone();
+        let mut deadline = Instant::now() + RECEIPT_TIMEOUT;
+        while !open.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (session, feedback) = match self.feedback.recv_timeout(left) {
+                Ok(feedback) => feedback,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    tracing::warn!(message_id, receivers = open.len(), "no receipt in time");
+                    verdicts.waiting.retain(|session| !open.contains(session));
+                    break;
+                }
+            };
+            match feedback {
+                Feedback::Channel => {}
+                Feedback::Gone => {
+                    open.remove(&session);
+                    verdicts.waiting.remove(&session);
+                }
+                Feedback::Receipt(receipt) if receipt.message_id == message_id => {
+                    // A receiver that has everything, or the last it will get, is decoding now.
+                    if receipt.complete || last {
+                        deadline = Instant::now() + DECODE_TIMEOUT;
+                    } else if open.remove(&session) {
+                        missing.extend(receipt.missing);
+                    }
+                }
+                Feedback::Decoded(decoded) if decoded.message_id == message_id => {
+                    open.remove(&session);
+                    verdicts.waiting.remove(&session);
+                    verdicts.decoded.get_or_insert(decoded.part);
+                }
+                Feedback::Undecodable(undecodable) if undecodable.message_id == message_id => {
+                    open.remove(&session);
+                    verdicts.waiting.remove(&session);
+                    verdicts.undecodable = Some(undecodable);
+                }
+                Feedback::Receipt(_) | Feedback::Decoded(_) | Feedback::Undecodable(_) => {}
+            }
+        }
+        union(missing)
+    }
+
+    /// Modulates a frame and hands it to the radio.
+    fn emit(&mut self, draft: &FrameDraft, spent: &mut Spent) -> Outcome<()> {
+        let frame = Frame {
+            number: self.next_frame,
+            transmitter: self.settings.transmitter,
+            control: draft.control.clone(),
+            segments: draft.segments.clone(),
+        };
+        self.next_frame = self.next_frame.wrapping_add(1);
+        let modulating = Instant::now();
+        self.samples.clear();
+        let cost = self
+            .modulator
+            .modulate(&frame, &mut self.samples)
+            .map_err(|error| Failed::new(FailureCode::Internal, error.to_string()))?;
+        self.samples.resize(self.samples.len() + GAP_SAMPLES, Complex32::default());
+        spent.modulate += modulating.elapsed();
+        if spent.first_sample_unix_us == 0 {
+            spent.first_sample_unix_us = unix_us();
+        }
+        self.radio.send_burst(&self.samples).map_err(|error| match error {
+            RadioError::Stopped => Failed::new(FailureCode::Unavailable, "the transmitter stops"),
+            other => Failed::new(FailureCode::Radio, other.to_string()),
+        })?;
+        spent.last_sample_unix_us = unix_us();
+        spent.frames += 1;
+        spent.cost.payload_symbols += cost.payload_symbols;
+        spent.cost.total_symbols += cost.total_symbols;
+        spent.cost.samples += cost.samples;
+        Ok(())
+    }
+}
+
+struct Verdicts {
+    waiting: BTreeSet<u64>,
+    decoded: Option<ReceiverPart>,
+    undecodable: Option<Undecodable>,
+}
+
+fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
+    let symbols = match content {
+        Content::Picture(picture) => ((cbr * picture.values() as f64) as usize).max(1),
+        Content::Text(_) => TEXT_SYMBOLS,
+    };
+    // As the planner cuts it: full segments, and one with what is left.
+    let full = mcs.symbols_for_bytes(MAX_SEGMENT_BYTES);
+    let bytes = symbols / full * MAX_SEGMENT_BYTES + mcs.bytes_for_symbols(symbols % full);
+    Budget { symbols, bytes }
+}
+
+/// Sorted ranges without overlap that hold the same bytes and symbols.
+fn union(mut ranges: Vec<PartRange>) -> Vec<PartRange> {
+    ranges.sort_unstable();
+    let mut merged: Vec<PartRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if last.feature == range.feature && range.start <= last.end => {
+                last.end = last.end.max(range.end);
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+fn milliseconds(duration: Duration) -> f32 {
+    duration.as_secs_f32() * 1e3
+}
+
+fn unix_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
