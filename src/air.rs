@@ -57,7 +57,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn air_config(config: &Config) -> anyhow::Result<AirConfig> {
+/// The settings of the air in a configuration.
+pub fn air_config(config: &Config) -> anyhow::Result<AirConfig> {
     let air = &config.air;
     let numerology = flags::numerology(config)?;
     Ok(AirConfig {

@@ -3,13 +3,10 @@
 //! Each tells its addresses in one line of JSON on standard output when it is ready, and ends when its
 //! standard input is closed, so none outlives the process that started it, however that one ends.
 
-use std::{
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use anyhow::Context;
+use semcast_common::{config::VARIABLE_PREFIX, telemetry::LOG_VARIABLE};
 use serde_json::{Map, Value};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -34,7 +31,15 @@ impl Process {
     pub async fn start(name: &'static str, arguments: &[String], log: &Path) -> anyhow::Result<Self> {
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
         let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut child = Command::new(executable)
+        let mut command = Command::new(executable);
+        // The configuration that the arguments name has them in it already, below the flags.
+        for (variable, _) in std::env::vars_os() {
+            let text = variable.to_string_lossy();
+            if text.starts_with(VARIABLE_PREFIX) && text != LOG_VARIABLE {
+                command.env_remove(&variable);
+            }
+        }
+        let mut child = command
             .arg(name)
             .arg("--until-input-closes")
             .args(arguments)
@@ -54,7 +59,9 @@ impl Process {
             Ok(Ok(1..)) => {}
             Ok(Ok(0)) => anyhow::bail!("the {name} ended before it was ready:\n{}", said().trim_end()),
             Ok(Err(error)) => return Err(error).with_context(|| format!("cannot hear the {name}")),
-            Err(_) => anyhow::bail!("the {name} was not ready after {READY_TIMEOUT:?}:\n{}", said().trim_end()),
+            Err(_) => {
+                anyhow::bail!("the {name} was not ready after {READY_TIMEOUT:?}:\n{}", said().trim_end())
+            }
         }
         let addresses = match serde_json::from_str(&line) {
             Ok(Value::Object(addresses)) => addresses,

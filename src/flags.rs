@@ -91,7 +91,11 @@ pub struct Keys {
 impl Keys {
     /// Adds the flags that were given.
     pub fn add_to(&self, overrides: &mut Overrides) {
-        overrides.set("--key", "control.key", self.key.clone()).set_list("--peer", "control.peers", &self.peer);
+        overrides.set("--key", "control.key", self.key.clone()).set_list(
+            "--peer",
+            "control.peers",
+            &self.peer,
+        );
     }
 }
 

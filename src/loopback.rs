@@ -13,6 +13,7 @@ use semcast_common::{
 };
 
 use crate::{
+    air,
     children::Process,
     exit::Failure,
     flags::{self, print_text},
@@ -98,7 +99,13 @@ impl Setup {
         if self.source.config.is_none() && std::env::var_os("SEMCAST_LOG").is_none() {
             overrides.set("log", "log.filter", Some("warn".to_string()));
         }
-        flags::load(&self.source, &overrides)
+        let config = flags::load(&self.source, &overrides)?;
+        if let Some(config) = &config {
+            // Told before any process is started, and as wrong usage.
+            let air = air::air_config(config)?;
+            air.channel.validate(air.sample_rate_hz)?;
+        }
+        Ok(config)
     }
 
     /// How to send under this setup.
@@ -141,6 +148,8 @@ impl Trio {
             &[
                 ("--air", air.address("transmit")?),
                 ("--listen", any_port()),
+                // Nobody starts it again, and the same seed is to put the same samples on the air.
+                ("--number", (config.air.seed as u16).to_string()),
                 ("--key", key("transmitter", &transmitter_key)?),
                 ("--peer", receiver_key.fingerprint().to_string()),
                 ("--peer", client_key.fingerprint().to_string()),
@@ -186,8 +195,7 @@ impl Trio {
         }
         let original = submission.content()?;
         let (content, received) = (original.clone(), arrival.content.clone());
-        let quality =
-            tokio::task::spawn_blocking(move || quality::compare(&content, &received)).await??;
+        let quality = tokio::task::spawn_blocking(move || quality::compare(&content, &received)).await??;
         let setting = Setting {
             seed: config.air.seed,
             channel: config.air.channel.clone(),

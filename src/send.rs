@@ -69,8 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         repeat: args.repeat,
     };
     // Of the channel this end knows nothing but what the receiver says.
-    let setting =
-        Setting { seed: 0, channel: "unknown".into(), snr_db: f64::NAN, clock_offset_us: 0 };
+    let setting = Setting { seed: 0, channel: "unknown".into(), snr_db: f64::NAN, clock_offset_us: 0 };
     flags::runtime()?.block_on(async {
         let mut sender = link::sender(&config.control.connect, &identity, &peers).await?;
         let mut sent = link::submit(&mut sender, &submission, options).await?;

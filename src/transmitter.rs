@@ -28,6 +28,9 @@ pub struct Args {
     /// One way only: let no receiver connect
     #[arg(long)]
     no_feedback: bool,
+    /// Number of this transmitter in its frames, drawn if not given: makes a run repeatable
+    #[arg(long, hide = true)]
+    number: Option<u16>,
 }
 
 /// Runs it until it is stopped.
@@ -55,6 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         design_snr_db: config.transmitter.design_snr_db,
         max_resends: config.transmitter.max_resends,
         device: flags::device(config.transmitter.device),
+        number: args.number,
     };
     flags::runtime()?.block_on(daemon::run(
         settings,

@@ -239,7 +239,8 @@ impl Demodulator {
         let power: f32 = acquired.channel.iter().map(|h| h.norm_sqr()).sum();
         // Variance of Moose's estimate over one DFT length, here per symbol.
         let stretch = numerology.symbol_samples() as f64 / numerology.fft_size as f64;
-        let cfo_variance = f64::from(acquired.noise_variance / power.max(f32::MIN_POSITIVE)) * stretch * stretch;
+        let cfo_variance =
+            f64::from(acquired.noise_variance / power.max(f32::MIN_POSITIVE)) * stretch * stretch;
         let mut tracker =
             PhaseTracker::new(numerology.fft_size, numerology.cyclic_prefix, cfo_variance.max(1e-9));
         // From between the training symbols to the middle of the symbol before the first.
@@ -279,16 +280,12 @@ impl Demodulator {
         }
         // The residual on the pilots holds the noise and every error of the estimates: that is what
         // decoders must reckon with.
-        let noise_variance = if pilots >= ENOUGH_PILOTS {
-            (residual / pilots as f64) as f32
-        } else {
-            acquired.noise_variance
-        };
+        let noise_variance =
+            if pilots >= ENOUGH_PILOTS { (residual / pilots as f64) as f32 } else { acquired.noise_variance };
 
         let mut next = control_elements(header.control_bytes);
         let seed = scrambling_seed(header.number, 1);
-        let block =
-            self.decode(0..next, header.control_bytes, Modulation::Qpsk, 0, seed, noise_variance)?;
+        let block = self.decode(0..next, header.control_bytes, Modulation::Qpsk, 0, seed, noise_variance)?;
         let (shapes, control) = control::parse(&block).ok()?;
         let mut segments = Vec::with_capacity(shapes.len());
         for (index, shape) in shapes.iter().enumerate() {
@@ -303,8 +300,14 @@ impl Demodulator {
                 SegmentShape::Coded { mcs, redundancy_version, bytes } => {
                     let step = Mcs::from_index(mcs)?;
                     let seed = scrambling_seed(header.number, 2 + index);
-                    let decoded =
-                        self.decode(range, bytes, step.modulation(), redundancy_version, seed, noise_variance);
+                    let decoded = self.decode(
+                        range,
+                        bytes,
+                        step.modulation(),
+                        redundancy_version,
+                        seed,
+                        noise_variance,
+                    );
                     self.counters.segments_failed += u64::from(decoded.is_none());
                     ReceivedSegment::Coded { mcs, length: bytes, bytes: decoded }
                 }
@@ -399,10 +402,18 @@ impl Demodulator {
         modulation.demap_all(symbols, &self.variances, &mut self.llrs);
         scrambler::scramble_llrs(seed, &mut self.llrs);
         let order = modulation.bits_per_symbol();
-        self.decoder.decode(&self.llrs, length, order, redundancy_version).ok().map(|block| Bytes::from(block.payload))
+        self.decoder
+            .decode(&self.llrs, length, order, redundancy_version)
+            .ok()
+            .map(|block| Bytes::from(block.payload))
     }
 
-    fn channel_state(&self, acquired: &Acquired, tracker: &PhaseTracker, noise_variance: f32) -> ChannelState {
+    fn channel_state(
+        &self,
+        acquired: &Acquired,
+        tracker: &PhaseTracker,
+        noise_variance: f32,
+    ) -> ChannelState {
         let snr_db = |gains: &[Complex32]| {
             let gain = gains.iter().map(|h| h.norm_sqr()).sum::<f32>() / gains.len() as f32;
             (10.0 * (gain / noise_variance.max(f32::MIN_POSITIVE)).log10()).clamp(-40.0, 60.0)

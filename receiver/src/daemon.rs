@@ -12,7 +12,9 @@ use std::{
 
 use semcast_common::{
     content::Content,
-    control::{ControlClient, ControlConnection, ControlError, ControlSender, ControlServer, Identity, Peers},
+    control::{
+        ControlClient, ControlConnection, ControlError, ControlSender, ControlServer, Identity, Peers,
+    },
     message::SystemId,
     wire::{
         Arrived, ChannelState, ContentKind, ControlMessage, Decoded, EventLevel, Hello, NumerologyId,
@@ -113,8 +115,14 @@ pub async fn run(
         .collect::<Result<Vec<Box<dyn System>>, _>>()?;
     let hello = Hello::new(Role::Receiver, settings.name)
         .with_systems(systems.iter().map(|system| (system.id(), system.model())))
-        .with_numerology(numerology_id(&settings.numerology));
-    let mut watchers = ControlServer::bind(settings.watch, &settings.identity, &settings.peers, hello.clone())?;
+        .with_numerology(NumerologyId::new(
+            settings.numerology.sample_rate_hz,
+            settings.numerology.fft_size,
+            settings.numerology.cyclic_prefix,
+            settings.numerology.resource_blocks,
+        ));
+    let mut watchers =
+        ControlServer::bind(settings.watch, &settings.identity, &settings.peers, hello.clone())?;
     let watch_address = watchers.local_address()?;
     let stopping = Arc::new(AtomicBool::new(false));
 
@@ -191,16 +199,6 @@ pub async fn run(
         let _ = tokio::task::spawn_blocking(move || listener.join()).await;
     }
     result
-}
-
-fn numerology_id(numerology: &Numerology) -> NumerologyId {
-    NumerologyId {
-        sample_rate_hz: numerology.sample_rate_hz as u32,
-        fft_size: numerology.fft_size as u16,
-        cyclic_prefix: numerology.cyclic_prefix as u16,
-        resource_blocks: numerology.resource_blocks as u16,
-        revision: 1,
-    }
 }
 
 fn spawn(
@@ -345,8 +343,7 @@ impl Daemon {
         let (content, confidence) = match done.result {
             Ok(result) => result,
             Err(reason) => {
-                let lost =
-                    Undecodable::new(key.message, u32::from(key.transmitter), reason);
+                let lost = Undecodable::new(key.message, u32::from(key.transmitter), reason);
                 return self.undecodable(lost).await;
             }
         };

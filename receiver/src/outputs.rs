@@ -48,7 +48,8 @@ pub fn save(folder: &Path, key: MessageKey, content: &Content) -> std::io::Resul
         Content::Text(text) => ("txt", text.clone().into_bytes()),
     };
     std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{}-{:04x}-{:05}.{extension}", unix_us() / 1000, key.transmitter, key.message));
+    let path =
+        folder.join(format!("{}-{:04x}-{:05}.{extension}", unix_us() / 1000, key.transmitter, key.message));
     std::fs::write(&path, bytes)?;
     Ok(path)
 }

@@ -41,6 +41,12 @@ pub struct MessageKey {
     pub message: u16,
 }
 
+impl MessageKey {
+    fn of(sent: &MessageSent) -> Self {
+        Self { transmitter: sent.session as u16, message: sent.message_id }
+    }
+}
+
 /// What is known of a message when it is handed to the decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceptionSummary {
@@ -122,8 +128,11 @@ impl Reception {
                 self.begin(key, &header, heard, now)
             }
         };
-        self.unheard.retain(|(sent, _)| sent.message_id != key.message);
+        let known = |(sent, _): &(MessageSent, Instant)| key == MessageKey::of(sent);
+        // The control link is often faster than the radio.
+        let sent = self.unheard.iter().position(known).and_then(|index| self.unheard.remove(index));
         let open = &mut self.open[index];
+        open.sent = sent.or(open.sent);
         open.take(&header, heard, now);
         if open.assembly.complete() {
             actions.extend(self.finish(index));
@@ -158,7 +167,7 @@ impl Reception {
 
     /// The transmitter has sent a round of a message.
     pub fn sent(&mut self, sent: MessageSent, now: Instant) -> Vec<Action> {
-        let key = MessageKey { transmitter: sent.session as u16, message: sent.message_id };
+        let key = MessageKey::of(&sent);
         if self.done.contains(&key) {
             return vec![Action::Receipt(receipt(key, Vec::new(), 0, 0.0, true))];
         }
@@ -210,7 +219,7 @@ impl Reception {
         }
         while let Some(index) = self.unheard.iter().position(|(_, at)| overdue(*at)) {
             let Some((sent, _)) = self.unheard.remove(index) else { break };
-            let key = MessageKey { transmitter: sent.session as u16, message: sent.message_id };
+            let key = MessageKey::of(&sent);
             actions.push(if sent.last {
                 self.remember(key);
                 lost(key, "none of its frames was received")
@@ -250,8 +259,7 @@ impl Reception {
         let lacking: u64 = missing.iter().map(|part| u64::from(part.end - part.start)).sum();
         let snr_db = open.mean_snr_db();
         let receipt = receipt(open.key, missing, open.summary.frames, snr_db, complete);
-        let summary =
-            ReceptionSummary { snr_db, arrived: total - lacking, missing: lacking, ..open.summary };
+        let summary = ReceptionSummary { snr_db, arrived: total - lacking, missing: lacking, ..open.summary };
         vec![Action::Receipt(receipt), Action::Decode(Box::new((summary, open.assembly.to_message())))]
     }
 
@@ -291,7 +299,13 @@ impl Open {
     }
 }
 
-fn receipt(key: MessageKey, missing: Vec<PartRange>, frames: u32, snr_db: f32, complete: bool) -> MessageReceipt {
+fn receipt(
+    key: MessageKey,
+    missing: Vec<PartRange>,
+    frames: u32,
+    snr_db: f32,
+    complete: bool,
+) -> MessageReceipt {
     MessageReceipt {
         message_id: key.message,
         session: u32::from(key.transmitter),
@@ -447,6 +461,14 @@ mod tests {
         reception.sent(sent(4, true), now);
         let actions = reception.tick(now + SILENCE, now, true);
         assert!(matches!(&actions[..], [Action::Lost(_)]));
+    }
+
+    #[test]
+    fn what_was_said_before_a_message_was_heard_still_counts() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        assert!(reception.sent(sent(0, false), now).is_empty());
+        let actions = reception.frame(&heard(0, 0, false), now).unwrap();
+        assert_eq!(missing(&actions), [(0, 30)]);
     }
 
     #[test]

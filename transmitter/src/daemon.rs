@@ -61,6 +61,8 @@ pub struct Settings {
     pub max_resends: u8,
     /// Where encoders run.
     pub device: DeviceChoice,
+    /// Number of this transmitter in its frames; drawn if not given, so that a restart is noticed.
+    pub number: Option<u16>,
 }
 
 /// Why a transmitter cannot start or go on.
@@ -81,17 +83,6 @@ pub enum TransmitterError {
     /// The worker ended, which it never should before the daemon does.
     #[error("the worker thread died; its log tells why")]
     Worker,
-}
-
-/// What the other end of the handshake must share.
-pub fn numerology_id(numerology: &Numerology) -> NumerologyId {
-    NumerologyId {
-        sample_rate_hz: numerology.sample_rate_hz as u32,
-        fft_size: numerology.fft_size as u16,
-        cyclic_prefix: numerology.cyclic_prefix as u16,
-        resource_blocks: numerology.resource_blocks as u16,
-        revision: 1,
-    }
 }
 
 /// The same number for every process with the same key, so that one that was restarted takes the place of
@@ -124,7 +115,12 @@ pub async fn run(
 
     let hello = Hello::new(Role::Transmitter, settings.name)
         .with_systems(systems.iter().map(|system| (system.id(), system.model())))
-        .with_numerology(numerology_id(&settings.numerology));
+        .with_numerology(NumerologyId::new(
+            settings.numerology.sample_rate_hz,
+            settings.numerology.fft_size,
+            settings.numerology.cyclic_prefix,
+            settings.numerology.resource_blocks,
+        ));
     let mut server = ControlServer::bind(settings.control, &settings.identity, &settings.peers, hello)?;
     let address = server.local_address()?;
 
@@ -138,7 +134,7 @@ pub async fn run(
             design_snr_db: settings.design_snr_db,
             max_resends: settings.max_resends,
             sample_rate_hz: settings.numerology.sample_rate_hz,
-            transmitter: rand::random(),
+            transmitter: settings.number.unwrap_or_else(rand::random),
         },
         systems,
         device,

@@ -50,10 +50,7 @@ impl Job {
 }
 
 /// Serves one `send` client: submissions in, answers out, until it goes.
-pub async fn serve(
-    mut connection: ControlConnection,
-    jobs: mpsc::Sender<Job>,
-) -> Result<(), ControlError> {
+pub async fn serve(mut connection: ControlConnection, jobs: mpsc::Sender<Job>) -> Result<(), ControlError> {
     let sender = connection.sender();
     let (answers, mut answered) = mpsc::channel(MAX_ANSWERS);
     loop {

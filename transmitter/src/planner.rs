@@ -111,7 +111,11 @@ impl OutgoingMessage {
                     .capacity(FRAME_SYMBOLS, count, self.header.encoded_len(count))
                     .saturating_sub(open.elements);
                 let left = (end - start) as usize;
-                let piece = if count > MAX_SEGMENTS { None } else { self.piece(range.feature, start, left, room, mcs, redundancy_version) };
+                let piece = if count > MAX_SEGMENTS {
+                    None
+                } else {
+                    self.piece(range.feature, start, left, room, mcs, redundancy_version)
+                };
                 match piece {
                     Some((segment, length, elements)) if open.is_empty() || room >= LEAST_ELEMENTS => {
                         open.parts.push(Part { feature: range.feature, start });

@@ -21,8 +21,8 @@ use semcast_common::{
     segmentation::PartRange,
     wire::{
         ContentKind, ControlMessage, Decoded, Failed, FailureCode, MessageAnnounced, MessageReceipt,
-        MessageSent, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
-        TransmitterTimings, Undecodable,
+        MessageSent, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart, TransmitterTimings,
+        Undecodable,
     },
 };
 use semcast_models::{Budget, OpenDevice, System};
@@ -320,6 +320,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             for (index, draft) in drafts.iter().enumerate() {
                 job.progress(stage, index as f32 / drafts.len() as f32);
                 self.emit(draft, spent)?;
+                spent.frames += 1;
             }
             spent.resent += if round == 0 { 0 } else { drafts.len() as u32 };
             job.progress(stage, 1.0);
@@ -423,7 +424,6 @@ impl<Radio: RadioSink> Worker<Radio> {
             other => Failed::new(FailureCode::Radio, other.to_string()),
         })?;
         spent.last_sample_unix_us = unix_us();
-        spent.frames += 1;
         spent.cost.payload_symbols += cost.payload_symbols;
         spent.cost.total_symbols += cost.total_symbols;
         spent.cost.samples += cost.samples;

@@ -64,6 +64,23 @@ pub struct NumerologyId {
     pub revision: u16,
 }
 
+impl NumerologyId {
+    /// Revision of preamble, pilots and header that this release speaks.
+    pub const REVISION: u16 = 1;
+
+    /// The layout of this release; values beyond what the fields hold are those of no peer.
+    pub fn new(sample_rate_hz: f64, fft_size: usize, cyclic_prefix: usize, resource_blocks: usize) -> Self {
+        let narrow = |value: usize| u16::try_from(value).unwrap_or(u16::MAX);
+        Self {
+            sample_rate_hz: sample_rate_hz as u32,
+            fft_size: narrow(fft_size),
+            cyclic_prefix: narrow(cyclic_prefix),
+            resource_blocks: narrow(resource_blocks),
+            revision: Self::REVISION,
+        }
+    }
+}
+
 impl std::fmt::Display for NumerologyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

@@ -73,8 +73,8 @@ pub struct AirConfig {
 impl Default for AirConfig {
     fn default() -> Self {
         Self {
-            listen_transmit: SocketAddr::from((Ipv4Addr::LOCALHOST, 47_100)),
-            listen_receive: SocketAddr::from((Ipv4Addr::LOCALHOST, 47_101)),
+            listen_transmit: SocketAddr::from((Ipv4Addr::LOCALHOST, 4_810)),
+            listen_receive: SocketAddr::from((Ipv4Addr::LOCALHOST, 4_811)),
             sample_rate_hz: 7.68e6,
             pacing: Pacing::Fast,
             lead_samples: 2048,
