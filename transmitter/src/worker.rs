@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     jobs::Job,
-    link_adaptation::{self, MARGIN_DB},
+    link_adaptation,
     planner::{FrameDraft, MAX_SEGMENT_BYTES, OutgoingMessage},
     receivers::Receivers,
 };
@@ -170,7 +170,8 @@ impl<Radio: RadioSink> Worker<Radio> {
         let mut notes = Vec::new();
         let index = self.choose_system(options, &content, &mut notes)?;
         let mut spent = Spent::default();
-        let mcs = self.choose_mcs(options, &mut spent)?;
+        let margin_db = link_adaptation::margin_db(job.body.len());
+        let mcs = self.choose_mcs(options, margin_db, &mut spent)?;
 
         job.progress(SendStage::Encode, 0.0);
         let encoding = Instant::now();
@@ -265,7 +266,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         Ok(index)
     }
 
-    fn choose_mcs(&mut self, options: &SendOptions, spent: &mut Spent) -> Outcome<Mcs> {
+    fn choose_mcs(&mut self, options: &SendOptions, margin_db: f32, spent: &mut Spent) -> Outcome<Mcs> {
         if let Some(index) = options.mcs {
             return Mcs::from_index(index).ok_or_else(|| {
                 let most = Mcs::COUNT - 1;
@@ -273,14 +274,14 @@ impl<Radio: RadioSink> Worker<Radio> {
             });
         }
         if let Some(snr_db) = options.design_snr_db.or(self.settings.design_snr_db) {
-            return Ok(Mcs::select(snr_db as f32, MARGIN_DB));
+            return Ok(Mcs::select(snr_db as f32, margin_db));
         }
         let mut reports = self.receivers.channel_reports();
         if reports.is_none() {
             self.sound(spent)?;
             reports = self.receivers.channel_reports();
         }
-        Ok(link_adaptation::choose(&reports.unwrap_or_default()))
+        Ok(link_adaptation::choose(&reports.unwrap_or_default(), margin_db))
     }
 
     /// Sends a frame without payload and waits until every receiver has reported on the channel.

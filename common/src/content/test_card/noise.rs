@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn noise_is_smooth_and_between_zero_and_one() {
-        let mut last = fractal(5, 0.0, 0.0, 5, 0.5);
+        let mut last = fractal(5, 0.0, 0.3, 5, 0.5);
         for step in 1..2000 {
             let value = fractal(5, step as f32 * 0.001, 0.3, 5, 0.5);
             assert!((0.0..=1.0).contains(&value));
