@@ -315,6 +315,8 @@ impl<Radio: RadioSink> Worker<Radio> {
         let mut verdicts = Verdicts { waiting, decoded: None, undecodable: None };
         let message_id = outgoing.header().message;
         let session = u32::from(self.settings.transmitter);
+        // A sounding frame may have gone out before the content was encoded.
+        spent.first_sample_unix_us = 0;
         for round in 0..=rounds {
             let stage = if round == 0 { SendStage::Send } else { SendStage::Resend };
             let drafts = outgoing.frames(&ranges, mcs, 0, &self.modulator);

@@ -107,14 +107,16 @@ fn lost_symbols_cost_quality_but_not_the_picture() {
     let system = system();
     let picture = picture(256, 192);
     let (side, sent) = system.modulate(&picture, 64 * 192).unwrap();
-    let quality = |lost: std::ops::Range<usize>| {
+    // The link spreads neighbours over the air, so that a lost stretch is a scattered loss.
+    let quality = |percent: usize| {
         let (mut symbols, mut variance) = (noisy(&sent, 0.01, 9), vec![0.01; sent.len()]);
-        symbols[lost.clone()].fill(Complex32::ZERO);
-        variance[lost].fill(f32::INFINITY);
+        for lost in (0..sent.len()).filter(|at| at * 61 % 100 < percent) {
+            symbols[lost] = Complex32::ZERO;
+            variance[lost] = f32::INFINITY;
+        }
         psnr_db(&picture, &system.demodulate(&side, &symbols, &variance).unwrap()).unwrap()
     };
-    let (whole, tenth, half, all) =
-        (quality(0..0), quality(500..1700), quality(0..6000), quality(0..sent.len()));
+    let [whole, tenth, half, all] = [0, 10, 50, 100].map(quality);
     assert!(whole > tenth && tenth > half && half > all, "{whole} {tenth} {half} {all}");
     assert!(tenth > 18.0, "{tenth}");
 }
@@ -183,7 +185,7 @@ fn the_gpu_decodes_what_the_cpu_encoded() {
     let cpu = system();
     let gpu = Autoencoder::new(&open_device(DeviceChoice::Wgpu).unwrap()).unwrap();
     let picture = picture(200, 120);
-    let (side, sent) = cpu.modulate(&picture, 48).unwrap();
+    let (side, sent) = cpu.modulate(&picture, 48 * 104).unwrap();
     let received = noisy(&sent, 0.1, 2);
     let code = |network: &Network, device: &Device| {
         let shape = [1, CHANNELS, 4, 5];
