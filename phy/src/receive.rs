@@ -101,6 +101,8 @@ pub struct Demodulator {
     start: i64,
     symbol: Vec<Complex32>,
     pilots: Vec<Pilot>,
+    /// 1/|H|² of every subcarrier of the symbol.
+    inverse_power: Vec<f32>,
     elements: Vec<Complex32>,
     gains: Vec<f32>,
     /// Of each payload symbol: how far its pilots agree with the channel, and what is expected.
@@ -126,6 +128,7 @@ impl Demodulator {
             start: 0,
             symbol: vec![Complex32::default(); numerology.subcarriers()],
             pilots: Vec::new(),
+            inverse_power: vec![0.0; numerology.subcarriers()],
             elements: Vec::new(),
             gains: Vec::new(),
             agreement: Vec::new(),
@@ -375,13 +378,14 @@ impl Demodulator {
             if k == half {
                 rotation = tracker.rotation(1.0);
             }
-            if !self.grid.is_pilot(symbol, k) {
-                let channel = acquired.channel[k] * rotation;
-                let gain = 1.0 / channel.norm_sqr().max(1e-12);
-                self.elements.push(self.symbol[k] * channel.conj() * gain);
-                self.gains.push(gain);
-            }
+            let channel = acquired.channel[k] * rotation;
+            self.inverse_power[k] = 1.0 / channel.norm_sqr().max(1e-12);
+            self.symbol[k] *= channel.conj() * self.inverse_power[k];
             rotation *= step;
+        }
+        for &k in self.grid.data(symbol) {
+            self.elements.push(self.symbol[k]);
+            self.gains.push(self.inverse_power[k]);
         }
         Some(self.pilots.len())
     }

@@ -117,12 +117,11 @@ impl Modulator {
         out.extend_from_slice(&self.preamble);
         let mut elements = self.elements.iter();
         for symbol in 0..HEADER_SYMBOLS + payload_symbols {
-            for k in 0..self.symbol.len() {
-                self.symbol[k] = if self.grid.is_pilot(symbol, k) {
-                    self.grid.pilot_value(symbol, k)
-                } else {
-                    elements.next().copied().unwrap_or(self.padding[k])
-                };
+            for k in self.grid.pilots(symbol) {
+                self.symbol[k] = self.grid.pilot_value(symbol, k);
+            }
+            for &k in self.grid.data(symbol) {
+                self.symbol[k] = elements.next().copied().unwrap_or(self.padding[k]);
             }
             self.ofdm.modulate(&self.symbol, self.numerology.cyclic_prefix, out);
         }

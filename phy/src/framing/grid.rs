@@ -2,6 +2,9 @@
 //!
 //! Every symbol has a pilot on one subcarrier in 24 (every second RB); the comb moves from symbol to
 //! symbol so that eight symbols have sounded every third subcarrier.
+//!
+//! Data fill a symbol in strides near the golden section of its data subcarriers, so that even a few
+//! resource elements in a row lie all over the band, and no segment falls wholly into a fade.
 
 use num_complex::Complex32;
 
@@ -19,13 +22,22 @@ const PILOT_SEED: u32 = 0x5EC4_0002;
 pub struct Grid {
     subcarriers: usize,
     pilots: Vec<Complex32>,
+    /// Data subcarriers in the order in which they are filled, for each place of the comb.
+    orders: Vec<Vec<usize>>,
 }
 
 impl Grid {
     /// The grid of a numerology.
     pub fn new(numerology: &Numerology) -> Self {
         let subcarriers = numerology.subcarriers();
-        Self { subcarriers, pilots: qpsk_sequence(PILOT_SEED, STAGGER.len() * subcarriers) }
+        let orders = STAGGER
+            .map(|offset| {
+                let data: Vec<_> = (0..subcarriers).filter(|k| k % PILOT_SPACING != offset).collect();
+                let stride = stride(data.len());
+                (0..data.len()).map(|index| data[index * stride % data.len()]).collect()
+            })
+            .to_vec();
+        Self { subcarriers, pilots: qpsk_sequence(PILOT_SEED, STAGGER.len() * subcarriers), orders }
     }
 
     /// Subcarriers that are pilots in a symbol, lowest first.
@@ -43,9 +55,14 @@ impl Grid {
         subcarrier % PILOT_SPACING == STAGGER[symbol % STAGGER.len()]
     }
 
+    /// Data subcarriers of a symbol in the order in which they are filled.
+    pub fn data(&self, symbol: usize) -> &[usize] {
+        &self.orders[symbol % STAGGER.len()]
+    }
+
     /// Data resource elements of a symbol.
     pub fn data_elements(&self, symbol: usize) -> usize {
-        self.subcarriers - self.pilots(symbol).count()
+        self.data(symbol).len()
     }
 
     /// Data resource elements of `count` symbols from `first` on.
@@ -65,9 +82,37 @@ impl Grid {
     }
 }
 
+/// The stride for `count` data subcarriers: ⌊0.618·count⌋ or the next above that shares no factor with it.
+fn stride(count: usize) -> usize {
+    let common_factor = |mut a: usize, mut b: usize| {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    (count * 618 / 1000..).find(|&stride| common_factor(stride, count) == 1).unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_fill_every_subcarrier_once_and_a_few_of_them_span_the_band() {
+        let grid = Grid::new(&Numerology::default());
+        for symbol in 0..8 {
+            let mut sorted = grid.data(symbol).to_vec();
+            sorted.sort_unstable();
+            let data: Vec<_> = (0..300).filter(|&k| !grid.is_pilot(symbol, k)).collect();
+            assert_eq!(sorted, data);
+            for start in 0..data.len() - 30 {
+                let mut few = grid.data(symbol)[start..start + 30].to_vec();
+                few.sort_unstable();
+                let widest = few.windows(2).map(|pair| pair[1] - pair[0]).max();
+                assert!(widest < Some(30), "a gap of {widest:?} subcarriers from {start}");
+            }
+        }
+    }
 
     #[test]
     fn eight_symbols_sound_every_third_subcarrier() {
