@@ -21,7 +21,7 @@ const COARSE: usize = 190;
 /// More bits a pixel than this go into full chroma first.
 const FULL_CHROMA_BITS: f64 = 1.3;
 /// A try that uses this share of the budget is good enough.
-const GOOD_ENOUGH: f64 = 0.97;
+const GOOD_ENOUGH: f64 = 0.95;
 /// Quantiser steps in which the bytes fall to about a half.
 const HALVING: f64 = 40.0;
 /// Large pictures are tried as lossless WebP only if the budget allows this many bits a pixel.
