@@ -72,7 +72,7 @@ pub fn to_rgb(planes: &Planes, width: usize, height: usize) -> Vec<u8> {
         Sampling::Full => (at, at, 1.0),
         Sampling::Half => {
             let near = at / 2;
-            let far = if at % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(length - 1) };
+            let far = if at.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(length - 1) };
             (near, far, 0.75)
         }
     };

@@ -115,7 +115,6 @@ mod tests {
     /// Against independent implementations, on the pictures of the Kodak set: `SEMCAST_KODAK=folder` (1.png …).
     #[test]
     #[ignore = "needs the Kodak pictures, a folder named by SEMCAST_KODAK"]
-    #[expect(clippy::disallowed_methods, reason = "the pictures are no part of the project")]
     #[expect(clippy::disallowed_methods, reason = "the pictures are not ours to commit")]
     fn kodak_reference_values() {
         let folder = std::path::PathBuf::from(std::env::var("SEMCAST_KODAK").expect("SEMCAST_KODAK is set"));

@@ -8,8 +8,6 @@
 //! - [`parameters`]: a network's numbers as plain vectors, and their moving average.
 //! - [`ae`]: the training loop of the `ae` system.
 
-#![expect(clippy::disallowed_methods, reason = "training is about files and takes long: see above")]
-
 pub mod ae;
 pub mod channel;
 pub mod parameters;
