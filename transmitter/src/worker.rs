@@ -47,8 +47,9 @@ const GAP_SAMPLES: usize = 64;
 const SOUNDING_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long receivers may take to say what arrived, after the last frame has left.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a receiver may take to decode a message that it has.
-const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a receiver may take to decode a message that it has: 40 megapixels take a slow CPU minutes, and
+/// one that is gone is noticed by its connection.
+const DECODE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Text has no resolution to trade: it may take as many symbols as it needs.
 const TEXT_SYMBOLS: usize = 1 << 24;
 
