@@ -263,7 +263,10 @@ impl<Radio: RadioSink> Worker<Radio> {
         };
         let note = format!("{reason}: sent with {} instead", self.systems[index].id());
         tracing::info!("{note}");
-        notes.push(note);
+        // Who names no system leaves the choice to the content.
+        if options.system.is_some() || system.accepts(content) {
+            notes.push(note);
+        }
         Ok(index)
     }
 
