@@ -43,6 +43,9 @@ struct AeArgs {
     /// Seed of crops, channel and initial weights
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Weight file to begin with, such as models/weights/ae.safetensors
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     /// Go on from the last checkpoint in --out
     #[arg(long)]
     resume: bool,
@@ -65,6 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         crop: args.crop.into(),
         learning_rate: args.learning_rate,
         seed: args.seed,
+        from: args.from,
         resume: args.resume,
         checkpoint_seconds: args.checkpoint,
         stop_after_seconds: args.stop_after,

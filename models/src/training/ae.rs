@@ -60,6 +60,8 @@ pub struct Options {
     pub learning_rate: f64,
     /// Seed of everything random.
     pub seed: u64,
+    /// Weight file to begin with, instead of the transform measured on the pictures.
+    pub from: Option<PathBuf>,
     /// Go on from the checkpoint in `out`, if there is one.
     pub resume: bool,
     /// Seconds between two checkpoints.
@@ -205,12 +207,21 @@ fn start(options: &Options, pictures: &Pictures, device: &Device) -> Result<Run,
     if options.resume && folder.exists() {
         return load(&folder, device);
     }
-    let mut rng = StdRng::seed_from_u64(options.seed);
-    let crops = pictures.crops(BASIS_GROUPS, options.crop, &mut rng);
-    let blocks = blocks(&crops);
-    let basis = Basis::measure(blocks.chunks_exact(BLOCK_VALUES), CHANNELS);
-    device.seed(options.seed);
-    let network = Network::new(&basis, device);
+    let network = match &options.from {
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(TrainingError::io(path))?;
+            weights::from_bytes(bytes, device)
+                .map_err(|error| TrainingError::Setting(format!("{}: {error}", path.display())))?
+        }
+        None => {
+            let mut rng = StdRng::seed_from_u64(options.seed);
+            let crops = pictures.crops(BASIS_GROUPS, options.crop, &mut rng);
+            let blocks = blocks(&crops);
+            let basis = Basis::measure(blocks.chunks_exact(BLOCK_VALUES), CHANNELS);
+            device.seed(options.seed);
+            Network::new(&basis, device)
+        }
+    };
     let average = parameters::read(&network);
     Ok(Run { network, optimizer: optimizer(), average, step: 0 })
 }
