@@ -97,7 +97,7 @@ pub enum ReceiverError {
 
 enum FromTransmitter {
     Connected(ControlSender),
-    Said(ControlMessage),
+    Said(Box<ControlMessage>),
     Lost,
 }
 
@@ -218,7 +218,7 @@ async fn keep_link(mut client: ControlClient, told: mpsc::Sender<FromTransmitter
         loop {
             match connection.receive().await {
                 Ok(Some(received)) => {
-                    if told.send(FromTransmitter::Said(received.message)).await.is_err() {
+                    if told.send(FromTransmitter::Said(Box::new(received.message))).await.is_err() {
                         return;
                     }
                 }
@@ -299,14 +299,16 @@ impl Daemon {
                 self.link = None;
                 self.tell(event(EventLevel::Warning, "the transmitter is gone"));
             }
-            FromTransmitter::Said(ControlMessage::Sent(sent)) => {
-                let actions = self.reception.sent(sent, Instant::now());
-                self.act(actions).await;
-            }
-            FromTransmitter::Said(ControlMessage::Abandoned { message_id, session }) => {
-                self.reception.abandoned(session as u16, message_id);
-            }
-            FromTransmitter::Said(_) => {}
+            FromTransmitter::Said(message) => match *message {
+                ControlMessage::Sent(sent) => {
+                    let actions = self.reception.sent(sent, Instant::now());
+                    self.act(actions).await;
+                }
+                ControlMessage::Abandoned { message_id, session } => {
+                    self.reception.abandoned(session as u16, message_id);
+                }
+                _ => {}
+            },
         }
     }
 
