@@ -44,7 +44,7 @@ pub struct Crops {
 
 impl Crops {
     /// How busy the picture is around each block: the mean difference of neighbouring pixels over a cell of
-    /// [`CELL`] × [`CELL`] blocks, as sending gives one rate to such a cell.
+    /// `CELL` × `CELL` blocks, as sending gives one rate to such a cell.
     pub fn activity(&self) -> Vec<f32> {
         let blocks = self.side / BLOCK;
         let mut activity = Vec::new();
