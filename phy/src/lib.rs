@@ -17,10 +17,13 @@
 //! Conventions: samples are `Complex32`; signals have unit mean power; SNR is Es/N0 per resource element
 //! with complex N0; an LLR is ln P(0)/P(1).
 
+pub mod allocation;
 pub mod channel;
 pub mod coding;
+pub mod crest;
 pub mod estimation;
 pub mod framing;
+pub mod mode;
 pub mod modulation;
 pub mod numerology;
 pub mod ofdm;
@@ -31,5 +34,6 @@ pub mod ofdm;
 )]
 pub mod radio;
 pub mod receive;
+mod simd;
 pub mod sync;
 pub mod transmit;

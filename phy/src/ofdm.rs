@@ -51,23 +51,24 @@ impl Ofdm {
         out.extend_from_slice(&self.buffer);
     }
 
-    /// Transforms `fft_size` samples (no prefix), turned by −`cfo` cycles per sample with phase zero at
-    /// `phase_origin` samples before the first, and writes the occupied subcarriers, taken `shift` bins up.
+    /// Transforms `fft_size` samples (no prefix), less the constant `dc` and freed from a carrier offset whose
+    /// phase is zero `phase_origin` samples before the first, and writes the occupied subcarriers, taken `shift`
+    /// bins up.
     pub fn demodulate(
         &mut self,
         samples: &[Complex32],
-        cfo: f64,
+        dc: Complex32,
+        carrier: &Carrier,
         phase_origin: i64,
         shift: i32,
         subcarriers: &mut [Complex32],
     ) {
-        self.buffer.copy_from_slice(&samples[..self.numerology.fft_size]);
-        derotate(&mut self.buffer, cfo, phase_origin);
+        carrier.derotate(&samples[..self.numerology.fft_size], dc, phase_origin, &mut self.buffer);
         self.forward.process_with_scratch(&mut self.buffer, &mut self.scratch);
         let length = self.buffer.len();
         let scale = (self.bins.len() as f32).sqrt() / length as f32;
         for (value, &bin) in subcarriers.iter_mut().zip(&self.bins) {
-            let bin = (bin as i32 + shift).rem_euclid(length as i32) as usize;
+            let bin = (bin as i32 + shift) as usize & (length - 1);
             *value = self.buffer[bin] * scale;
         }
     }
@@ -83,26 +84,57 @@ impl Ofdm {
         taps.clear();
         taps.extend(self.buffer.iter().map(|&tap| tap * scale));
     }
-}
 
-/// Multiplies sample `i` by exp(−j2π·cfo·(origin + i)).
-///
-/// The phasor is advanced by multiplication and set exactly again every 64 samples, so that neither time
-/// nor rounding adds up over a long frame.
-pub fn derotate(samples: &mut [Complex32], cfo: f64, origin: i64) {
-    const EXACT_EVERY: usize = 64;
-    let turn = |cycles: f64| {
-        let (sin, cos) = (-std::f64::consts::TAU * cycles.fract()).sin_cos();
-        Complex32::new(cos as f32, sin as f32)
-    };
-    let step = turn(cfo);
-    for (block, chunk) in samples.chunks_mut(EXACT_EVERY).enumerate() {
-        let mut phasor = turn(cfo * (origin + (block * EXACT_EVERY) as i64) as f64);
-        for sample in chunk {
-            *sample *= phasor;
-            phasor *= step;
+    /// Response on the subcarriers from taps at the delays `first`, `first + 1`, … samples.
+    pub fn response(&mut self, first: i32, taps: &[Complex32], response: &mut [Complex32]) {
+        self.buffer.fill(Complex32::default());
+        let mask = self.buffer.len() - 1;
+        for (l, &tap) in taps.iter().enumerate() {
+            self.buffer[(first + l as i32) as usize & mask] = tap;
+        }
+        self.forward.process_with_scratch(&mut self.buffer, &mut self.scratch);
+        for (value, &bin) in response.iter_mut().zip(&self.bins) {
+            *value = self.buffer[bin];
         }
     }
+}
+
+/// Samples for which the turn of a carrier is tabulated.
+const TABLE: usize = 64;
+
+/// A carrier offset, ready to be taken out of samples.
+#[derive(Clone, Debug)]
+pub struct Carrier {
+    cfo: f64,
+    table: [Complex32; TABLE],
+}
+
+impl Carrier {
+    /// Of `cfo` cycles per sample.
+    pub fn new(cfo: f64) -> Self {
+        Self { cfo, table: std::array::from_fn(|n| turn(cfo * n as f64)) }
+    }
+
+    /// The offset in cycles per sample.
+    pub fn cfo(&self) -> f64 {
+        self.cfo
+    }
+
+    /// Writes (sample `i` − `dc`) × exp(−j2π·cfo·(origin + i)). The phase is exact every 64 samples, so that
+    /// neither time nor rounding adds up over a long frame.
+    pub fn derotate(&self, samples: &[Complex32], dc: Complex32, origin: i64, out: &mut [Complex32]) {
+        for (block, (from, to)) in samples.chunks(TABLE).zip(out.chunks_mut(TABLE)).enumerate() {
+            let phasor = turn(self.cfo * (origin + (block * TABLE) as i64) as f64);
+            for ((to, from), step) in to.iter_mut().zip(from).zip(&self.table) {
+                *to = (from - dc) * (phasor * step);
+            }
+        }
+    }
+}
+
+fn turn(cycles: f64) -> Complex32 {
+    let (sin, cos) = (-std::f64::consts::TAU * cycles.fract()).sin_cos();
+    Complex32::new(cos as f32, sin as f32)
 }
 
 #[cfg(test)]
@@ -121,7 +153,9 @@ mod tests {
         let power: f32 = samples[numerology.cyclic_prefix..].iter().map(|s| s.norm_sqr()).sum();
         assert!((power / numerology.fft_size as f32 - 1.0).abs() < 1e-4, "{power}");
         let mut received = vec![Complex32::default(); numerology.subcarriers()];
-        ofdm.demodulate(&samples[numerology.cyclic_prefix..], 0.0, 0, 0, &mut received);
+        let still = Carrier::new(0.0);
+        let samples = &samples[numerology.cyclic_prefix..];
+        ofdm.demodulate(samples, Complex32::default(), &still, 0, 0, &mut received);
         for (a, b) in sent.iter().zip(&received) {
             assert!((a - b).norm() < 1e-5);
         }
@@ -131,13 +165,15 @@ mod tests {
     fn derotation_undoes_a_carrier_offset_far_from_its_origin() {
         let cfo = 0.003_217;
         let origin = 1_000_003;
-        let mut samples: Vec<_> = (0..2000)
+        let dc = Complex32::new(3.0, -4.0);
+        let samples: Vec<_> = (0..2000)
             .map(|i| {
                 let phase = std::f64::consts::TAU * cfo * (origin + i) as f64;
-                Complex32::new(phase.cos() as f32, phase.sin() as f32)
+                Complex32::new(phase.cos() as f32, phase.sin() as f32) + dc
             })
             .collect();
-        derotate(&mut samples, cfo, origin);
-        assert!(samples.iter().all(|s| (s - Complex32::new(1.0, 0.0)).norm() < 1e-4));
+        let mut still = vec![Complex32::default(); samples.len()];
+        Carrier::new(cfo).derotate(&samples, dc, origin, &mut still);
+        assert!(still.iter().all(|s| (s - Complex32::new(1.0, 0.0)).norm() < 1e-4));
     }
 }

@@ -11,31 +11,33 @@ use serde::{Deserialize, Serialize};
 use crate::{
     coding::transport_block::TransportBlockDecoder,
     estimation::{
-        channel::ChannelEstimator,
-        tracking::{PhaseTracker, Pilot},
+        delays::DelayFitter,
+        frame::{FrameEstimator, Rates},
     },
     framing::{
-        HEADER_SYMBOLS, ReceivedSegment, SegmentShape,
+        ReceivedSegment, SegmentShape, SoftBits,
         control::{self, control_elements},
         grid::Grid,
         header::{FrameHeader, HEADER_BYTES},
     },
+    mode::Mode,
     modulation::{Modulation, mcs::Mcs, scrambler},
     numerology::{Numerology, SUBCARRIERS_PER_RB},
     ofdm::Ofdm,
     sync::{
-        acquisition::{Acquired, Acquisition},
+        acquisition::{Acquired, Acquisition, dc_offset},
         detector::{Detection, Detector},
     },
     transmit::{scrambling_seed, segment_elements},
 };
 
-/// Symbols at a frame's end whose pilots tell whether the burst lasted until there ...
-const TAIL_SYMBOLS: usize = 8;
-/// ... which it did when they agree with the channel by at least this much of what is expected.
-const TAIL_COHERENCE: f32 = 0.3;
-/// Pilots from which on their residual, not the training symbols alone, tells the noise.
-const ENOUGH_PILOTS: usize = 48;
+/// Drift of the sampling clock over a frame, in samples, from which on symbols are cut out anew: less than what
+/// the cyclic prefix leaves on each side of most channels.
+const MOST_DRIFT: f64 = 2.0;
+/// Samples larger than this are no signal but a fault: they are taken for zero, as what is no number is.
+const LARGEST_SAMPLE: f32 = 1e6;
+/// Samples that are taken in at once.
+const PIECE: usize = 1 << 16;
 
 /// Channel state as a frame showed it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +55,8 @@ pub struct ChannelState {
 /// A frame whose header and control block arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedFrame {
+    /// Its mode.
+    pub mode: Mode,
     /// Position of its preamble in the stream of samples.
     pub position: i64,
     /// Samples that it took on the air.
@@ -83,31 +87,42 @@ pub struct ReceiverCounters {
 enum State {
     Searching,
     Header { detection: Detection },
-    Payload { detection: Detection, acquired: Acquired, header: FrameHeader, tracker: PhaseTracker },
+    Payload(Box<Heard>),
+}
+
+/// A frame whose header has been read.
+struct Heard {
+    detection: Detection,
+    acquired: Acquired,
+    header: FrameHeader,
+    rates: Rates,
 }
 
 /// Takes samples, gives frames. Planned once; its buffers are kept.
 pub struct Demodulator {
     numerology: Numerology,
-    grid: Grid,
+    grids: [Grid; 2],
     ofdm: Ofdm,
     detector: Detector,
     acquisition: Acquisition,
-    estimator: ChannelEstimator,
+    fitter: DelayFitter,
+    estimator: FrameEstimator,
     decoder: TransportBlockDecoder,
     state: State,
     /// Samples of the stream from position `start` on.
     buffer: Vec<Complex32>,
     start: i64,
-    symbol: Vec<Complex32>,
-    pilots: Vec<Pilot>,
-    /// 1/|H|² of every subcarrier of the symbol.
-    inverse_power: Vec<f32>,
-    elements: Vec<Complex32>,
-    gains: Vec<f32>,
-    /// Of each payload symbol: how far its pilots agree with the channel, and what is expected.
-    agreement: Vec<(f32, f32)>,
+    /// Samples by which each symbol's DFT window is moved.
+    shifts: Vec<i32>,
+    /// All subcarriers of all symbols of a frame: as received, then equalised.
+    values: Vec<Complex32>,
+    /// Noise variance of each after equalisation.
     variances: Vec<f32>,
+    channel: Vec<Complex32>,
+    positions: Vec<u32>,
+    /// Data resource elements in the order in which they were filled, and the noise variance of each.
+    elements: Vec<Complex32>,
+    element_variances: Vec<f32>,
     llrs: Vec<f32>,
     counters: ReceiverCounters,
 }
@@ -117,22 +132,23 @@ impl Demodulator {
     pub fn new(numerology: Numerology) -> Self {
         Self {
             numerology,
-            grid: Grid::new(&numerology),
+            grids: Mode::ALL.map(|mode| Grid::new(&numerology, mode)),
             ofdm: Ofdm::new(numerology),
             detector: Detector::new(&numerology),
             acquisition: Acquisition::new(numerology),
-            estimator: ChannelEstimator::new(&numerology),
+            fitter: DelayFitter::new(&numerology),
+            estimator: FrameEstimator::new(&numerology),
             decoder: TransportBlockDecoder::new(),
             state: State::Searching,
             buffer: Vec::new(),
             start: 0,
-            symbol: vec![Complex32::default(); numerology.subcarriers()],
-            pilots: Vec::new(),
-            inverse_power: vec![0.0; numerology.subcarriers()],
-            elements: Vec::new(),
-            gains: Vec::new(),
-            agreement: Vec::new(),
+            shifts: Vec::new(),
+            values: Vec::new(),
             variances: Vec::new(),
+            channel: vec![Complex32::default(); numerology.subcarriers()],
+            positions: Vec::new(),
+            elements: Vec::new(),
+            element_variances: Vec::new(),
             llrs: Vec::new(),
             counters: ReceiverCounters::default(),
         }
@@ -153,9 +169,15 @@ impl Demodulator {
 
     /// Takes the next samples of the stream and hands every frame that is complete to `deliver`.
     pub fn push(&mut self, samples: &[Complex32], deliver: &mut dyn FnMut(ReceivedFrame)) {
-        self.buffer.extend_from_slice(samples);
-        while self.step(deliver) {}
-        self.forget();
+        // A large piece is taken bit by bit, so that the buffer holds little more than a frame.
+        for samples in samples.chunks(PIECE) {
+            self.buffer.extend(samples.iter().map(|&sample| {
+                let usable = sample.re.abs() < LARGEST_SAMPLE && sample.im.abs() < LARGEST_SAMPLE;
+                if usable { sample } else { Complex32::default() }
+            }));
+            while self.step(deliver) {}
+            self.forget();
+        }
     }
 
     /// One step of the state machine; `false` when it needs more samples.
@@ -169,42 +191,48 @@ impl Demodulator {
                 }
             },
             State::Header { detection } => {
-                let reach = self.acquisition.reach() + HEADER_SYMBOLS * self.numerology.symbol_samples();
-                if !self.holds(detection.position + reach as i64) {
+                let mode = detection.mode;
+                let header = mode.header_symbols(&self.numerology) * self.numerology.symbol_samples();
+                if !self.holds(detection.position + (self.acquisition.reach(mode) + header) as i64) {
                     self.state = State::Header { detection };
                     return false;
                 }
                 match self.header(&detection) {
-                    Some((acquired, header, tracker)) => {
+                    Some(heard) => {
                         self.counters.headers += 1;
-                        self.state = State::Payload { detection, acquired, header, tracker };
+                        self.state = State::Payload(Box::new(heard));
                     }
                     None => self.resume(detection.position + self.numerology.fft_size as i64 / 2),
                 }
             }
-            State::Payload { detection, acquired, header, tracker } => {
-                let symbols = HEADER_SYMBOLS + header.payload_symbols;
-                let end = acquired.symbol_window(&self.numerology, symbols);
-                if !self.holds(end) {
-                    self.state = State::Payload { detection, acquired, header, tracker };
+            State::Payload(heard) => {
+                let end = heard.acquired.symbol_window(&self.numerology, self.symbols(&heard));
+                // Room for the drift of the clocks.
+                if !self.holds(end + self.numerology.cyclic_prefix as i64) {
+                    self.state = State::Payload(heard);
                     return false;
                 }
-                match self.payload(&detection, &acquired, header, tracker) {
+                // If the burst broke off, or its control block cannot be read, what stands in its place may be
+                // another frame.
+                let after_header = heard.acquired.symbol_window(&self.numerology, 0);
+                match self.payload(&heard) {
                     Some(frame) => {
                         self.counters.frames += 1;
-                        if self.burst_lasted() {
-                            self.resume(end - self.numerology.cyclic_prefix as i64);
-                        } else {
-                            // What stands in its place may be another frame.
-                            self.resume(acquired.symbol_window(&self.numerology, 0));
-                        }
+                        let lasted = self.estimator.lasted();
+                        let after = end - self.numerology.cyclic_prefix as i64;
+                        self.resume(if lasted { after } else { after_header });
                         deliver(frame);
                     }
-                    None => self.resume(acquired.symbol_window(&self.numerology, 0)),
+                    None => self.resume(after_header),
                 }
             }
         }
         true
+    }
+
+    /// OFDM symbols of header and payload.
+    fn symbols(&self, heard: &Heard) -> usize {
+        heard.acquired.mode.header_symbols(&self.numerology) + heard.header.payload_symbols
     }
 
     fn resume(&mut self, position: i64) {
@@ -219,10 +247,11 @@ impl Demodulator {
     fn forget(&mut self) {
         let needed = match &self.state {
             State::Searching => self.detector.oldest_candidate(),
-            State::Header { detection } | State::Payload { detection, .. } => detection.position,
+            State::Header { detection } => detection.position,
+            State::Payload(heard) => heard.detection.position,
         };
         // The acquisition may look a little before the detection.
-        let needed = needed - 4 * self.numerology.fft_size as i64;
+        let needed = needed - self.acquisition.lookback() as i64;
         let drop = usize::try_from(needed - self.start).unwrap_or(0).min(self.buffer.len());
         if drop > self.buffer.len() / 2 {
             self.buffer.drain(..drop);
@@ -230,65 +259,39 @@ impl Demodulator {
         }
     }
 
-    fn header(&mut self, detection: &Detection) -> Option<(Acquired, FrameHeader, PhaseTracker)> {
+    fn header(&mut self, detection: &Detection) -> Option<Heard> {
         let acquired = self.acquisition.acquire(
             &mut self.ofdm,
-            &mut self.estimator,
+            &mut self.fitter,
             &self.buffer,
             self.start,
             detection,
         )?;
-        let numerology = self.numerology;
-        let power: f32 = acquired.channel.iter().map(|h| h.norm_sqr()).sum();
-        // Variance of Moose's estimate over one DFT length, here per symbol.
-        let stretch = numerology.symbol_samples() as f64 / numerology.fft_size as f64;
-        let cfo_variance =
-            f64::from(acquired.noise_variance / power.max(f32::MIN_POSITIVE)) * stretch * stretch;
-        let mut tracker =
-            PhaseTracker::new(numerology.fft_size, numerology.cyclic_prefix, cfo_variance.max(1e-9));
-        // From between the training symbols to the middle of the symbol before the first.
-        tracker.predict((numerology.fft_size / 2) as f64 / numerology.symbol_samples() as f64);
-        self.elements.clear();
-        self.gains.clear();
-        let mut residual = 0.0;
-        for symbol in 0..HEADER_SYMBOLS {
-            self.equalise(&acquired, &mut tracker, symbol, &mut residual)?;
-        }
+        let symbols = acquired.mode.header_symbols(&self.numerology);
+        self.shifts.clear();
+        self.transform(&acquired, acquired.dc, symbols)?;
+        let grid = &self.grids[acquired.mode as usize];
+        let rates = self.estimator.estimate_header(&mut self.ofdm, grid, &acquired, &self.values);
+        self.equalise(symbols);
+        self.gather(acquired.mode, 0, symbols);
         let elements = 0..self.elements.len();
-        let bytes = self.decode(
-            elements,
-            HEADER_BYTES,
-            Modulation::Qpsk,
-            0,
-            scrambling_seed(0, 0),
-            acquired.noise_variance,
-        )?;
+        let seed = scrambling_seed(0, 0);
+        let bytes = self.decode(elements, HEADER_BYTES, Modulation::Qpsk, 0, seed)?;
         let header = FrameHeader::parse(&bytes).ok()?;
-        Some((acquired, header, tracker))
+        Some(Heard { detection: *detection, acquired, header, rates })
     }
 
-    fn payload(
-        &mut self,
-        detection: &Detection,
-        acquired: &Acquired,
-        header: FrameHeader,
-        mut tracker: PhaseTracker,
-    ) -> Option<ReceivedFrame> {
-        self.elements.clear();
-        self.gains.clear();
-        self.agreement.clear();
-        let (mut residual, mut pilots) = (0.0, 0);
-        for symbol in HEADER_SYMBOLS..HEADER_SYMBOLS + header.payload_symbols {
-            pilots += self.equalise(acquired, &mut tracker, symbol, &mut residual)?;
-        }
-        // The residual on the pilots holds the noise and every error of the estimates: that is what
-        // decoders must reckon with.
-        let noise_variance =
-            if pilots >= ENOUGH_PILOTS { (residual / pilots as f64) as f32 } else { acquired.noise_variance };
+    fn payload(&mut self, heard: &Heard) -> Option<ReceivedFrame> {
+        let Heard { detection, acquired, header, .. } = heard;
+        let symbols = self.symbols(heard);
+        self.estimate(heard, symbols)?;
+        self.equalise(symbols);
+        let header_symbols = acquired.mode.header_symbols(&self.numerology);
+        self.gather(acquired.mode, header_symbols, header.payload_symbols);
 
-        let mut next = control_elements(header.control_bytes);
+        let mut next = control_elements(acquired.mode, header.control_bytes);
         let seed = scrambling_seed(header.number, 1);
-        let block = self.decode(0..next, header.control_bytes, Modulation::Qpsk, 0, seed, noise_variance)?;
+        let block = self.decode(0..next, header.control_bytes, Modulation::Qpsk, 0, seed)?;
         let (shapes, control) = control::parse(&block).ok()?;
         let mut segments = Vec::with_capacity(shapes.len());
         for (index, shape) in shapes.iter().enumerate() {
@@ -298,98 +301,107 @@ impl Demodulator {
             segments.push(match *shape {
                 SegmentShape::Analog { .. } => ReceivedSegment::Analog {
                     symbols: symbols.to_vec(),
-                    noise_variance: self.gains[range].iter().map(|gain| gain * noise_variance).collect(),
+                    noise_variance: self.element_variances[range].to_vec(),
                 },
                 SegmentShape::Coded { mcs, redundancy_version, bytes } => {
                     let step = Mcs::from_index(mcs)?;
                     let seed = scrambling_seed(header.number, 2 + index);
-                    let decoded = self.decode(
-                        range,
-                        bytes,
-                        step.modulation(),
-                        redundancy_version,
-                        seed,
-                        noise_variance,
-                    );
-                    self.counters.segments_failed += u64::from(decoded.is_none());
-                    ReceivedSegment::Coded { mcs, length: bytes, bytes: decoded }
+                    let decoded = self
+                        .decode(range, bytes, step.modulation(), redundancy_version, seed)
+                        .ok_or_else(|| SoftBits(self.llrs.clone()));
+                    self.counters.segments_failed += u64::from(decoded.is_err());
+                    ReceivedSegment::Coded { mcs, redundancy_version, length: bytes, decoded }
                 }
             });
         }
-        let end = acquired.symbol_window(&self.numerology, HEADER_SYMBOLS + header.payload_symbols);
+        let end = acquired.symbol_window(&self.numerology, symbols);
         Some(ReceivedFrame {
+            mode: acquired.mode,
             position: detection.position,
             samples: usize::try_from(end - detection.position).unwrap_or(0),
-            header,
+            header: *header,
             control,
             segments,
-            channel: self.channel_state(acquired, &tracker, noise_variance),
+            channel: self.channel_state(acquired),
         })
     }
 
-    /// Whether the burst went on to the end of its payload, by the pilots of its last symbols.
-    fn burst_lasted(&self) -> bool {
-        let tail = self.agreement.iter().rev().take(TAIL_SYMBOLS);
-        let (agreed, expected) = tail.fold((0.0, 0.0), |sum, symbol| (sum.0 + symbol.0, sum.1 + symbol.1));
-        agreed >= TAIL_COHERENCE * expected
-    }
-
-    /// Appends the equalised data resource elements of a symbol and 1/|H|² of each; returns the number of
-    /// pilots, whose squared residual is added to `residual`.
-    fn equalise(
-        &mut self,
-        acquired: &Acquired,
-        tracker: &mut PhaseTracker,
-        symbol: usize,
-        residual: &mut f64,
-    ) -> Option<usize> {
-        let window = acquired.symbol_window(&self.numerology, symbol);
-        let offset = usize::try_from(window - self.start).ok()?;
-        let samples = self.buffer.get(offset..offset + self.numerology.fft_size)?;
-        self.ofdm.demodulate(samples, acquired.cfo, window, 0, &mut self.symbol);
-
-        self.pilots.clear();
-        for k in self.grid.pilots(symbol) {
-            self.pilots.push(Pilot {
-                frequency: self.numerology.frequency_index(k) as f32,
-                received: self.symbol[k] * self.grid.pilot_value(symbol, k).conj(),
-                channel: acquired.channel[k],
-            });
+    /// Estimates the channel of a whole frame.
+    fn estimate(&mut self, heard: &Heard, symbols: usize) -> Option<()> {
+        let acquired = &heard.acquired;
+        let mut dc = acquired.dc;
+        if dc != Complex32::default() {
+            // The longer the look, the less of the signal is taken for a constant.
+            let first = usize::try_from(acquired.window - self.start).ok()?;
+            let samples = self.buffer.get(first..first + symbols * self.numerology.symbol_samples())?;
+            dc = dc_offset(samples);
         }
-        tracker.predict(1.0);
-        tracker.correct(&self.pilots, acquired.noise_variance);
-        *residual += self
-            .pilots
-            .iter()
-            .map(|p| f64::from((p.received - p.channel * tracker.rotation(p.frequency)).norm_sqr()))
-            .sum::<f64>();
-
-        let agreement = self.pilots.iter().fold((0.0, 0.0), |(agreed, expected), p| {
-            let channel = p.channel * tracker.rotation(p.frequency);
-            (agreed + (p.received * channel.conj()).re, expected + channel.norm_sqr())
-        });
-        self.agreement.push(agreement);
-
-        // The rotation turns by the same angle from subcarrier to subcarrier; DC is one more step.
-        let half = self.symbol.len() / 2;
-        let step = tracker.rotation(1.0) * tracker.rotation(0.0).conj();
-        let mut rotation = tracker.rotation(self.numerology.frequency_index(0) as f32);
-        for k in 0..self.symbol.len() {
-            if k == half {
-                rotation = tracker.rotation(1.0);
+        self.shifts.clear();
+        let mut rates = heard.rates;
+        for last in [false, true] {
+            self.transform(acquired, dc, symbols)?;
+            let grid = &self.grids[acquired.mode as usize];
+            let (ofdm, fitter) = (&mut self.ofdm, &mut self.fitter);
+            self.estimator.estimate(ofdm, fitter, grid, acquired, &self.values, rates, &self.shifts);
+            let drift = self.estimator.rates().drift_samples(&self.numerology);
+            if last || (drift * symbols as f64).abs() < MOST_DRIFT {
+                break;
             }
-            let channel = acquired.channel[k] * rotation;
-            self.inverse_power[k] = 1.0 / channel.norm_sqr().max(1e-12);
-            self.symbol[k] *= channel.conj() * self.inverse_power[k];
-            rotation *= step;
+            let prefix = self.numerology.cyclic_prefix as f64;
+            rates = self.estimator.rates();
+            self.shifts.extend((0..symbols).map(|symbol| {
+                (-drift * (symbol as f64 + acquired.lead)).round().clamp(-prefix, prefix) as i32
+            }));
         }
-        for &k in self.grid.data(symbol) {
-            self.elements.push(self.symbol[k]);
-            self.gains.push(self.inverse_power[k]);
-        }
-        Some(self.pilots.len())
+        Some(())
     }
 
+    /// DFTs of the first `symbols` symbols after the preamble.
+    fn transform(&mut self, acquired: &Acquired, dc: Complex32, symbols: usize) -> Option<()> {
+        let subcarriers = self.numerology.subcarriers();
+        self.values.resize(symbols * subcarriers, Complex32::default());
+        for (symbol, out) in self.values.chunks_exact_mut(subcarriers).enumerate() {
+            let shift = self.shifts.get(symbol).copied().unwrap_or(0);
+            let window = acquired.symbol_window(&self.numerology, symbol) + i64::from(shift);
+            let offset = usize::try_from(window - self.start).ok()?;
+            let samples = self.buffer.get(offset..offset + self.numerology.fft_size)?;
+            self.ofdm.demodulate(samples, dc, &acquired.carrier, window, 0, out);
+        }
+        Some(())
+    }
+
+    /// Divides by the channel; tells the noise that then is on every value.
+    fn equalise(&mut self, symbols: usize) {
+        let subcarriers = self.numerology.subcarriers();
+        self.variances.resize(symbols * subcarriers, 0.0);
+        let rows = self.values.chunks_exact_mut(subcarriers);
+        for (symbol, (values, variances)) in rows.zip(self.variances.chunks_exact_mut(subcarriers)).enumerate() {
+            self.estimator.channel(symbol, &mut self.channel);
+            let blocks = values
+                .chunks_exact_mut(SUBCARRIERS_PER_RB)
+                .zip(variances.chunks_exact_mut(SUBCARRIERS_PER_RB))
+                .zip(self.channel.chunks_exact(SUBCARRIERS_PER_RB));
+            for (((values, variances), channel), &noise) in blocks.zip(self.estimator.noise_per_rb()) {
+                for ((value, variance), channel) in values.iter_mut().zip(variances).zip(channel) {
+                    let inverse = 1.0 / channel.norm_sqr().max(1e-12);
+                    *value *= channel.conj() * inverse;
+                    *variance = noise * inverse;
+                }
+            }
+        }
+    }
+
+    /// Takes data resource elements out of the grid, in the order in which they were filled.
+    fn gather(&mut self, mode: Mode, first: usize, count: usize) {
+        self.positions.clear();
+        self.grids[mode as usize].positions(first, count, &mut self.positions);
+        self.elements.clear();
+        self.elements.extend(self.positions.iter().map(|&position| self.values[position as usize]));
+        self.element_variances.clear();
+        self.element_variances.extend(self.positions.iter().map(|&position| self.variances[position as usize]));
+    }
+
+    /// Decodes a coded block; its LLRs stay in `llrs`.
     fn decode(
         &mut self,
         elements: std::ops::Range<usize>,
@@ -397,13 +409,10 @@ impl Demodulator {
         modulation: Modulation,
         redundancy_version: u8,
         seed: u32,
-        noise_variance: f32,
     ) -> Option<Bytes> {
         let symbols = self.elements.get(elements.clone())?;
         self.llrs.clear();
-        self.variances.clear();
-        self.variances.extend(self.gains[elements].iter().map(|gain| gain * noise_variance));
-        modulation.demap_all(symbols, &self.variances, &mut self.llrs);
+        modulation.demap_all(symbols, &self.element_variances[elements], &mut self.llrs);
         scrambler::scramble_llrs(seed, &mut self.llrs);
         let order = modulation.bits_per_symbol();
         self.decoder
@@ -412,25 +421,22 @@ impl Demodulator {
             .map(|block| Bytes::from(block.payload))
     }
 
-    fn channel_state(
-        &self,
-        acquired: &Acquired,
-        tracker: &PhaseTracker,
-        noise_variance: f32,
-    ) -> ChannelState {
-        let snr_db = |gains: &[Complex32]| {
-            let gain = gains.iter().map(|h| h.norm_sqr()).sum::<f32>() / gains.len() as f32;
-            (10.0 * (gain / noise_variance.max(f32::MIN_POSITIVE)).log10()).clamp(-40.0, 60.0)
+    fn channel_state(&self, acquired: &Acquired) -> ChannelState {
+        let snr_db = |power: f32, noise: f32| {
+            (10.0 * (power / noise.max(f32::MIN_POSITIVE)).log10()).clamp(-40.0, 60.0)
         };
         let numerology = &self.numerology;
+        let powers = self.estimator.power_per_rb();
+        let noises = self.estimator.noise_per_rb();
+        let mean = self.estimator.power_per_rb().sum::<f32>() / noises.len() as f32;
+        let rates = self.estimator.rates();
         let symbol = numerology.symbol_samples() as f64;
-        let residual_cfo = tracker.phase_rate() / (std::f64::consts::TAU * symbol);
         ChannelState {
-            snr_db_per_rb: acquired.channel.chunks(SUBCARRIERS_PER_RB).map(snr_db).collect(),
-            snr_db: snr_db(&acquired.channel),
-            cfo_hz: (acquired.cfo + residual_cfo) * numerology.sample_rate_hz,
-            clock_offset_ppm: 1e6 * tracker.slope_rate() * numerology.fft_size as f64
-                / (std::f64::consts::TAU * symbol),
+            snr_db_per_rb: powers.zip(noises).map(|(power, &noise)| snr_db(power, noise)).collect(),
+            snr_db: snr_db(mean, self.estimator.noise_variance()),
+            cfo_hz: (acquired.carrier.cfo() + rates.phase / (std::f64::consts::TAU * symbol))
+                * numerology.sample_rate_hz,
+            clock_offset_ppm: 1e6 * rates.drift_samples(numerology) / symbol,
         }
     }
 }

@@ -9,15 +9,16 @@ use num_complex::Complex32;
 use crate::{
     coding::transport_block::TransportBlockEncoder,
     framing::{
-        Frame, FrameCost, FramingError, HEADER_SYMBOLS, MAX_PAYLOAD_SYMBOLS, Segment, SegmentShape,
+        Frame, FrameCost, FramingError, MAX_PAYLOAD_SYMBOLS, Segment, SegmentShape,
         control::{self, control_elements},
         grid::Grid,
         header::FrameHeader,
     },
+    mode::Mode,
     modulation::{Modulation, mcs::Mcs, scrambler},
     numerology::Numerology,
     ofdm::Ofdm,
-    sync::preamble::{preamble, preamble_samples, qpsk_sequence},
+    sync::preamble::{preamble, preamble_samples},
 };
 
 /// Scrambling of header, control block and segments: different for every part and every frame.
@@ -40,43 +41,54 @@ pub fn segment_elements(shape: &SegmentShape) -> Result<usize, FramingError> {
     }
 }
 
+/// What of a mode is planned once.
+struct ModePlan {
+    grid: Grid,
+    preamble: Vec<Complex32>,
+    header_symbols: usize,
+}
+
 /// Makes samples of frames. Planned once; its buffers are kept from frame to frame.
 pub struct Modulator {
     numerology: Numerology,
-    grid: Grid,
     ofdm: Ofdm,
     encoder: TransportBlockEncoder,
-    preamble: Vec<Complex32>,
-    padding: Vec<Complex32>,
+    plans: [ModePlan; 2],
     bits: Vec<u8>,
     elements: Vec<Complex32>,
-    symbol: Vec<Complex32>,
+    positions: Vec<u32>,
+    /// All subcarriers of all symbols of header and payload.
+    resource: Vec<Complex32>,
 }
 
 impl Modulator {
     /// Prepares for a numerology.
     pub fn new(numerology: Numerology) -> Self {
         let mut ofdm = Ofdm::new(numerology);
-        let preamble = preamble(&numerology, &mut ofdm);
+        let plans = Mode::ALL.map(|mode| ModePlan {
+            grid: Grid::new(&numerology, mode),
+            preamble: preamble(mode, &numerology, &mut ofdm),
+            header_symbols: mode.header_symbols(&numerology),
+        });
         Self {
             numerology,
-            grid: Grid::new(&numerology),
             ofdm,
             encoder: TransportBlockEncoder::new(),
-            preamble,
-            padding: qpsk_sequence(0x5EC4_0005, numerology.subcarriers()),
+            plans,
             bits: Vec::new(),
             elements: Vec::new(),
-            symbol: vec![Complex32::default(); numerology.subcarriers()],
+            positions: Vec::new(),
+            resource: Vec::new(),
         }
     }
 
     /// Data resource elements that `symbols` payload symbols leave for segments beside a control block for
     /// `segments` segments and `above` bytes of the layer above.
-    pub fn capacity(&self, symbols: usize, segments: usize, above: usize) -> usize {
-        self.grid
-            .capacity(HEADER_SYMBOLS, symbols.min(MAX_PAYLOAD_SYMBOLS))
-            .saturating_sub(control_elements(control::block_bytes(segments, above)))
+    pub fn capacity(&self, mode: Mode, symbols: usize, segments: usize, above: usize) -> usize {
+        let plan = &self.plans[mode as usize];
+        plan.grid
+            .capacity(plan.header_symbols, symbols.min(MAX_PAYLOAD_SYMBOLS))
+            .saturating_sub(control_elements(mode, control::block_bytes(segments, above)))
     }
 
     /// Appends a frame's samples to `out`.
@@ -84,8 +96,11 @@ impl Modulator {
         let shapes: Vec<_> = frame.segments.iter().map(Segment::shape).collect();
         let block = control::write(&shapes, &frame.control)?;
         let payload: usize = shapes.iter().map(segment_elements).sum::<Result<_, _>>()?;
-        let elements = control_elements(block.len()) + payload;
-        let payload_symbols = self.grid.symbols_for(HEADER_SYMBOLS, elements);
+        let block_elements = control_elements(frame.mode, block.len());
+        let plan = &self.plans[frame.mode as usize];
+        let header_symbols = plan.header_symbols;
+        let header_elements = plan.grid.capacity(0, header_symbols);
+        let payload_symbols = plan.grid.symbols_for(header_symbols, block_elements + payload);
         if payload_symbols > MAX_PAYLOAD_SYMBOLS {
             return Err(FramingError::TooLong(payload_symbols));
         }
@@ -97,9 +112,7 @@ impl Modulator {
         };
 
         self.elements.clear();
-        let header_elements = self.grid.capacity(0, HEADER_SYMBOLS);
         self.code(&header.to_bytes(), header_elements, Modulation::Qpsk, 0, scrambling_seed(0, 0))?;
-        let block_elements = control_elements(block.len());
         self.code(&block, block_elements, Modulation::Qpsk, 0, scrambling_seed(frame.number, 1))?;
         for (index, segment) in frame.segments.iter().enumerate() {
             match segment {
@@ -113,24 +126,29 @@ impl Modulator {
             }
         }
 
-        let before = out.len();
-        out.extend_from_slice(&self.preamble);
-        let mut elements = self.elements.iter();
-        for symbol in 0..HEADER_SYMBOLS + payload_symbols {
-            for k in self.grid.pilots(symbol) {
-                self.symbol[k] = self.grid.pilot_value(symbol, k);
-            }
-            for &k in self.grid.data(symbol) {
-                self.symbol[k] = elements.next().copied().unwrap_or(self.padding[k]);
-            }
-            self.ofdm.modulate(&self.symbol, self.numerology.cyclic_prefix, out);
+        let plan = &self.plans[frame.mode as usize];
+        let symbols = header_symbols + payload_symbols;
+        self.resource.clear();
+        for symbol in 0..symbols {
+            self.resource.extend_from_slice(plan.grid.row(symbol));
         }
-        let symbols = preamble_samples(&self.numerology).div_ceil(self.numerology.symbol_samples())
-            + HEADER_SYMBOLS
-            + payload_symbols;
+        self.positions.clear();
+        plan.grid.positions(0, symbols, &mut self.positions);
+        for (&position, &element) in self.positions.iter().zip(&self.elements) {
+            self.resource[position as usize] = element;
+        }
+
+        let before = out.len();
+        out.reserve(plan.preamble.len() + symbols * self.numerology.symbol_samples());
+        out.extend_from_slice(&plan.preamble);
+        for symbol in self.resource.chunks_exact(self.numerology.subcarriers()) {
+            self.ofdm.modulate(symbol, self.numerology.cyclic_prefix, out);
+        }
+        let preamble = preamble_samples(frame.mode, &self.numerology);
         Ok(FrameCost {
             payload_symbols: payload,
-            total_symbols: symbols * self.numerology.subcarriers(),
+            total_symbols: (preamble.div_ceil(self.numerology.symbol_samples()) + symbols)
+                * self.numerology.subcarriers(),
             samples: out.len() - before,
         })
     }

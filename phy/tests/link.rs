@@ -6,6 +6,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use semcast_phy::{
     channel::{Channel, ChannelConfig},
     framing::{Frame, ReceivedSegment, Segment},
+    mode::Mode,
     modulation::mcs::Mcs,
     numerology::Numerology,
     receive::{Demodulator, ReceivedFrame},
@@ -27,6 +28,7 @@ fn random_frame(rng: &mut StdRng, number: u16, mcs: Mcs) -> Frame {
     let symbols =
         (0..4000).map(|_| Complex32::from_polar(1.0, rng.random_range(0.0..std::f32::consts::TAU))).collect();
     Frame {
+        mode: Mode::Normal,
         number,
         transmitter: 77,
         control: Bytes::from(vec![number as u8; 40]),
@@ -61,7 +63,7 @@ fn transfer(frames: &[Frame], config: ChannelConfig, cut: usize) -> Vec<Received
 
 fn coded_intact(sent: &Frame, received: &ReceivedFrame) -> bool {
     match (&sent.segments[0], &received.segments[0]) {
-        (Segment::Coded { bytes, .. }, ReceivedSegment::Coded { bytes: Some(arrived), .. }) => {
+        (Segment::Coded { bytes, .. }, ReceivedSegment::Coded { decoded: Ok(arrived), .. }) => {
             bytes == arrived
         }
         _ => false,

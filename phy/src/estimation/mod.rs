@@ -1,7 +1,8 @@
-//! Estimation: what the channel did to a frame.
+//! Estimation: received symbols → channel, phase, timing drift and noise on every resource element.
 //!
-//! - [`channel`]: the response on every subcarrier, from the training symbols.
-//! - [`tracking`]: phase and timing from symbol to symbol, from the comb pilots.
+//! [`delays`] fits a response by the few delays that a channel has; [`smoothing`] follows a value through time,
+//! forwards and backwards; [`frame`] puts both together for a whole frame.
 
-pub mod channel;
-pub mod tracking;
+pub mod delays;
+pub mod frame;
+pub mod smoothing;

@@ -8,19 +8,18 @@
 //! | 1     | redundancy version, 0 to 3 (zero when analog) |
 //! | 2–4   | length, little endian: bytes when coded, symbols when analog |
 //!
-//! The block goes out as QPSK with NR LDPC at a sixth of a bit per coded bit, CRC-24.
+//! The block goes out as QPSK with CRC-24 and as many coded bits for each bit as the frame's [`Mode`] says.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use super::{FramingError, MAX_CONTROL_BYTES, MAX_SEGMENTS, SegmentShape};
+use crate::mode::Mode;
 
 /// Bytes of one segment in the list.
 const ENTRY_BYTES: usize = 5;
 /// Most symbols of an analog segment.
 const MAX_ANALOG: usize = (1 << 24) - 1;
-/// Coded bits for a bit of the control block and its CRC.
-const CODED_BITS_PER_BIT: usize = 6;
 const CRC_BITS: usize = 24;
 
 /// Why bytes are no control block.
@@ -35,8 +34,8 @@ pub enum ControlError {
 }
 
 /// Data resource elements that a control block of `bytes` bytes takes.
-pub fn control_elements(bytes: usize) -> usize {
-    ((8 * bytes + CRC_BITS) * CODED_BITS_PER_BIT).div_ceil(2)
+pub fn control_elements(mode: Mode, bytes: usize) -> usize {
+    ((8 * bytes + CRC_BITS) * mode.control_expansion()).div_ceil(2)
 }
 
 /// Writes a control block.

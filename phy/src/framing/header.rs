@@ -1,15 +1,15 @@
-//! The frame header: 8 bytes, least code rate, in the two symbols after the preamble.
+//! The frame header: 8 bytes in the symbols after the preamble, whose number is the frame's mode's.
 //!
 //! | bits  | field |
 //! |-------|-------|
-//! | 0–3   | version, 1 |
+//! | 0–3   | version, 2 |
 //! | 4–15  | length of the control block in bytes, 1 to 2047 |
 //! | 16–27 | payload symbols, 0 to [`MAX_PAYLOAD_SYMBOLS`] |
 //! | 28–31 | zero |
 //! | 32–47 | frame number |
 //! | 48–63 | transmitter |
 //!
-//! Most significant bit first. QPSK, NR LDPC with CRC-24, all data resource elements of both symbols.
+//! Most significant bit first. QPSK, NR polar code with CRC-24, all data resource elements of these symbols.
 
 use thiserror::Error;
 
@@ -20,7 +20,7 @@ pub const HEADER_BYTES: usize = 8;
 /// Longest control block, in bytes.
 pub const MAX_CONTROL_BLOCK_BYTES: usize = 2047;
 /// The version that this program speaks.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a receiver needs to take a frame apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum HeaderError {
     Range {
         /// Bytes of the control block: 1 to 2047.
         control_bytes: usize,
-        /// Payload symbols: 0 to 280.
+        /// Payload symbols: 0 to 560.
         payload_symbols: usize,
     },
 }
@@ -96,7 +96,7 @@ mod tests {
     fn layout_is_the_documented_one() {
         let header =
             FrameHeader { control_bytes: 0x123, payload_symbols: 0x0AB, number: 0x4567, transmitter: 0x89CD };
-        assert_eq!(header.to_bytes(), [0x11, 0x23, 0x0A, 0xB0, 0x45, 0x67, 0x89, 0xCD]);
+        assert_eq!(header.to_bytes(), [0x21, 0x23, 0x0A, 0xB0, 0x45, 0x67, 0x89, 0xCD]);
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Framing: what a frame is, and how its parts lie on the OFDM grid.
 //!
-//! A frame is `[preamble][header: 2 symbols][payload: symbols]`. Everything a receiver must know stands in
+//! A frame is `[preamble][header][payload]` in one of two [`Mode`]s. Everything a receiver must know stands in
 //! the frame: the header ([`header`], most robust) tells the length of the control block and the number of
 //! payload symbols; the control block ([`control`], robust) lists the segments and carries up to
 //! [`MAX_CONTROL_BYTES`] for the layer above; the segments follow, coded bytes and analog symbols side by
@@ -14,12 +14,10 @@ use bytes::Bytes;
 use num_complex::Complex32;
 use thiserror::Error;
 
-use crate::coding::CodingError;
+use crate::{coding::CodingError, mode::Mode};
 
-/// OFDM symbols that the header takes.
-pub const HEADER_SYMBOLS: usize = 2;
 /// Most OFDM symbols of payload in a frame: bounds a receiver's memory and the channel's ageing.
-pub const MAX_PAYLOAD_SYMBOLS: usize = 280;
+pub const MAX_PAYLOAD_SYMBOLS: usize = 560;
 /// Most bytes of the layer above in a control block.
 pub const MAX_CONTROL_BYTES: usize = 1536;
 /// Most segments in a frame.
@@ -28,6 +26,8 @@ pub const MAX_SEGMENTS: usize = 64;
 /// A frame to send.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
+    /// How robust its preamble, header and control block are.
+    pub mode: Mode,
     /// Running number of the transmitter's frames.
     pub number: u16,
     /// Which transmitter process this is: drawn at its start, so that a restart is noticed.
@@ -95,10 +95,12 @@ pub enum ReceivedSegment {
     Coded {
         /// Index in the ladder.
         mcs: u8,
+        /// Redundancy version, 0 to 3.
+        redundancy_version: u8,
         /// Number of bytes that were sent.
         length: usize,
-        /// The bytes.
-        bytes: Option<Bytes>,
+        /// The bytes, or what is known of their coded bits.
+        decoded: Result<Bytes, SoftBits>,
     },
     /// Equalised symbols.
     Analog {
@@ -108,6 +110,12 @@ pub enum ReceivedSegment {
         noise_variance: Vec<f32>,
     },
 }
+
+/// LLRs of a coded segment that could not be corrected, descrambled, in the order of the transmitted bits: to be
+/// combined with another transmission of the same bytes
+/// ([`decode_combined`](crate::coding::transport_block::TransportBlockDecoder::decode_combined)).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoftBits(pub Vec<f32>);
 
 /// What a frame costs on the air.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,45 +1,75 @@
-//! Acquisition: a coarse detection → exact timing, carrier offset, noise and channel, from the two
-//! training symbols.
+//! Acquisition: a coarse detection → exact timing, carrier offset, noise and channel, from the preamble.
 //!
-//! 1. Fine CFO from the turn between both symbols (Moose 1994): exact, but only up to whole subcarriers.
+//! Normal mode:
+//! 1. Fine CFO from the turn from one training symbol to the next (Moose 1994): exact, but only up to whole
+//!    subcarriers.
 //! 2. Whole subcarriers: the shift at which neighbouring subcarriers, freed from the training sequence,
 //!    agree in phase. Neither timing nor multipath disturbs that.
-//! 3. Timing from the impulse response: all significant paths in the middle of the cyclic prefix.
-//! 4. Noise from the difference of both symbols, channel from their mean ([`ChannelEstimator`]).
+//!
+//! Robust mode, where a training symbol alone is far below the noise:
+//! 1. Both chirps are correlated around their coarse place. A carrier offset shifts the two impulse responses
+//!    that come out apart; the shift at which they agree best tells it to a fraction of a subcarrier, whatever
+//!    the paths.
+//! 2. The phase by which the second then differs from the first tells the rest.
+//!
+//! Both: timing from the impulse response, all significant paths in the middle of the cyclic prefix; noise
+//! from the difference of the training symbols, channel from their mean ([`DelayFitter`]).
 
 use num_complex::Complex32;
 
 use super::{
     detector::Detection,
-    preamble::{preamble_samples, training_sequence},
+    preamble::{chirp, chirp_rate, preamble_samples, training_sequence},
 };
-use crate::{estimation::channel::ChannelEstimator, numerology::Numerology, ofdm::Ofdm};
+use crate::{
+    estimation::delays::{DelayFitter, DelayWindow},
+    mode::Mode,
+    numerology::Numerology,
+    ofdm::{Carrier, Ofdm},
+};
 
 /// Whole-subcarrier offsets that are tried on each side.
 const MOST_SHIFT: i32 = 4;
-/// A path is significant when its power is within this of the strongest one's (−20 dB) ...
+/// A path counts for the timing when its power is within this of the strongest one's (−20 dB) ...
 const SIGNIFICANT: f32 = 0.01;
-/// ... and this many times the mean of noise on a tap.
+/// ... and this many times the mean of noise on a tap. Weaker taps together hold less than the noise.
 const ABOVE_NOISE: f32 = 12.0;
+/// Delays that are kept on each side of the significant ones.
+const MARGIN: i32 = 2;
+/// A constant is taken for a DC offset when its power is this many times what a mean of noise has.
+const DC_ABOVE_NOISE: f32 = 16.0;
 
 /// What is known after the preamble.
 #[derive(Clone, Debug)]
 pub struct Acquired {
-    /// Stream position of the first sample of the first training symbol's DFT window.
+    /// The frame's mode.
+    pub mode: Mode,
+    /// Stream position of the DFT window of the first symbol after the preamble.
     pub window: i64,
-    /// Carrier offset in cycles per sample.
-    pub cfo: f64,
+    /// Carrier offset.
+    pub carrier: Carrier,
+    /// Variance of its estimate, (rad per OFDM symbol)².
+    pub cfo_variance: f64,
+    /// Constant that the samples hold (a receiver's DC offset).
+    pub dc: Complex32,
     /// Noise variance N0 per resource element, before equalisation.
     pub noise_variance: f32,
-    /// Channel on every subcarrier, between the two training symbols.
-    pub channel: Vec<Complex32>,
+    /// Delays at which the channel has paths.
+    pub delays: DelayWindow,
+    /// The channel's taps there, in the middle of the training symbols.
+    pub taps: Vec<Complex32>,
+    /// Variance of their estimate, all together.
+    pub taps_variance: f32,
+    /// Mean power of the channel on a subcarrier.
+    pub power: f32,
+    /// OFDM symbols from the middle of the training symbols to the middle of the first after the preamble.
+    pub lead: f64,
 }
 
 impl Acquired {
     /// Stream position of the DFT window of the `symbol`-th symbol after the preamble.
     pub fn symbol_window(&self, numerology: &Numerology, symbol: usize) -> i64 {
-        let after_training = 2 * numerology.fft_size + numerology.cyclic_prefix;
-        self.window + (after_training + symbol * numerology.symbol_samples()) as i64
+        self.window + (symbol * numerology.symbol_samples()) as i64
     }
 }
 
@@ -47,128 +77,272 @@ impl Acquired {
 pub struct Acquisition {
     numerology: Numerology,
     sequence: Vec<Complex32>,
-    first: Vec<Complex32>,
-    second: Vec<Complex32>,
-    taps: Vec<Complex32>,
+    /// The robust mode's chirps, upwards and downwards.
+    chirps: [Vec<Complex32>; 2],
+    /// The training symbols as received, one after the other.
+    copies: Vec<Complex32>,
+    response: Vec<Complex32>,
+    impulse: Vec<Complex32>,
+    still: Vec<Complex32>,
+    /// Of both chirps: correlation at every delay that is looked at.
+    correlations: [Vec<Complex32>; 2],
 }
 
 impl Acquisition {
     /// Prepares for a numerology.
     pub fn new(numerology: Numerology) -> Self {
-        let zeros = vec![Complex32::default(); numerology.subcarriers()];
         Self {
             numerology,
             sequence: training_sequence(&numerology),
-            first: zeros.clone(),
-            second: zeros,
-            taps: Vec::with_capacity(numerology.fft_size),
+            chirps: [true, false].map(|upwards| chirp(Mode::Robust, &numerology, upwards)),
+            copies: Vec::new(),
+            response: vec![Complex32::default(); numerology.subcarriers()],
+            impulse: Vec::with_capacity(numerology.fft_size),
+            still: Vec::new(),
+            correlations: [Vec::new(), Vec::new()],
         }
     }
 
     /// Samples after a detection's position that [`acquire`](Self::acquire) may look at.
-    pub fn reach(&self) -> usize {
-        preamble_samples(&self.numerology) + 2 * self.numerology.cyclic_prefix
+    pub fn reach(&self, mode: Mode) -> usize {
+        preamble_samples(mode, &self.numerology) + 3 * self.numerology.cyclic_prefix
+    }
+
+    /// Samples before a detection's position that [`acquire`](Self::acquire) may look at.
+    pub fn lookback(&self) -> usize {
+        2 * self.numerology.cyclic_prefix
     }
 
     /// `samples[0]` stands at stream position `start`. `None` when samples are missing or there is no signal.
     pub fn acquire(
         &mut self,
         ofdm: &mut Ofdm,
-        estimator: &mut ChannelEstimator,
+        fitter: &mut DelayFitter,
         samples: &[Complex32],
         start: i64,
         detection: &Detection,
     ) -> Option<Acquired> {
         let numerology = self.numerology;
+        let mode = detection.mode;
         let (length, prefix) = (numerology.fft_size, numerology.cyclic_prefix);
-        let mut window = detection.position + (2 * length + prefix - prefix / 2) as i64;
+        let chirps = 2 * mode.chirp_samples(&numerology);
+        let copies = mode.training_symbols();
+        let first = usize::try_from(detection.position - start).ok()?;
+        let dc = dc_offset(samples.get(first..first + preamble_samples(mode, &numerology))?);
+        let view = View { samples, start, dc, copies };
+        let mut training = detection.position + (chirps + prefix - prefix / 2) as i64;
         let mut cfo = detection.cfo;
 
-        self.transform(ofdm, samples, start, window, cfo, 0)?;
-        cfo += self.fractional_offset();
-        let mut best = (0, -1.0);
-        for shift in -MOST_SHIFT..=MOST_SHIFT {
-            self.transform(ofdm, samples, start, window, cfo, shift)?;
-            let metric = self.neighbour_agreement();
-            if metric > best.1 {
-                best = (shift, metric);
+        match mode {
+            Mode::Normal => {
+                self.transform(ofdm, &view, cfo, training, 0)?;
+                cfo += self.turn_between_copies();
+                let mut best = (0, -1.0);
+                for shift in -MOST_SHIFT..=MOST_SHIFT {
+                    self.transform(ofdm, &view, cfo, training, shift)?;
+                    self.least_squares();
+                    let metric = self.neighbour_agreement();
+                    if metric > best.1 {
+                        best = (shift, metric);
+                    }
+                }
+                cfo += f64::from(best.0) / length as f64;
             }
+            Mode::Robust => cfo = self.refine_by_chirps(&view, cfo, detection.position)?,
         }
-        cfo += f64::from(best.0) / length as f64;
 
-        self.transform(ofdm, samples, start, window, cfo, 0)?;
-        window += self.timing_correction(ofdm);
-        self.transform(ofdm, samples, start, window, cfo, 0)?;
-        cfo += self.fractional_offset();
-        self.transform(ofdm, samples, start, window, cfo, 0)?;
+        self.transform(ofdm, &view, cfo, training, 0)?;
+        let (earliest, latest) = self.significant_delays(ofdm, SIGNIFICANT);
+        training += i64::from((earliest + latest).div_euclid(2)) - prefix as i64 / 2;
+        if mode == Mode::Normal {
+            self.transform(ofdm, &view, cfo, training, 0)?;
+            cfo += self.turn_between_copies();
+        }
+        self.transform(ofdm, &view, cfo, training, 0)?;
 
         let subcarriers = self.sequence.len() as f32;
-        let noise_variance =
-            self.first.iter().zip(&self.second).map(|(a, b)| (a - b).norm_sqr()).sum::<f32>()
-                / (2.0 * subcarriers);
-        let mut channel: Vec<_> = self.least_squares().collect();
-        estimator.denoise(&mut channel, noise_variance / 2.0);
-        let power: f32 = channel.iter().map(|h| h.norm_sqr()).sum();
-        let usable = power > 0.0 && power.is_finite() && noise_variance.is_finite();
+        let noise_variance = self.noise_variance();
+        let (earliest, latest) = self.significant_delays(ofdm, 0.0);
+        let delays = DelayWindow::spanning(&numerology, earliest - MARGIN, latest + MARGIN);
+        let power = self.response.iter().map(|h| h.norm_sqr()).sum::<f32>() / subcarriers;
+        let power = (power - noise_variance / copies as f32).max(0.01 * power);
         // Without any noise (a recording of the transmitter itself) a floor of −60 dB keeps ratios finite.
-        let noise_variance = noise_variance.max(1e-6 * power / subcarriers);
-        usable.then_some(Acquired { window, cfo, noise_variance, channel })
+        let noise_variance = noise_variance.max(1e-6 * power);
+        if !(power > 0.0 && power.is_finite() && noise_variance.is_finite()) {
+            return None;
+        }
+        let impulse = &self.impulse;
+        let correlation = |delay: i32| impulse[delay as usize & (length - 1)] * subcarriers;
+        let mut taps = Vec::new();
+        let mean_noise = noise_variance / copies as f32;
+        let taps_variance = fitter.fit_all(delays, correlation, mean_noise, power, &mut taps);
+
+        let symbol = numerology.symbol_samples() as f64;
+        // Of an angle between two means of `count` values whose SNR is `snr` each.
+        let angle_variance = |count: f64, snr: f64| (1.0 + 0.5 / snr) / (count * snr);
+        let snr = f64::from(power / noise_variance);
+        let (span, angle) = match mode {
+            Mode::Normal => (length as f64, angle_variance(f64::from(subcarriers), snr)),
+            Mode::Robust => {
+                let taps = f64::from(delays.taps as u32);
+                let gain = chirps as f64 / 2.0 * numerology.occupied_fraction() / taps;
+                (chirps as f64 / 2.0, angle_variance(taps, snr * gain))
+            }
+        };
+        Some(Acquired {
+            mode,
+            window: training + (copies * length + prefix) as i64,
+            carrier: Carrier::new(cfo),
+            cfo_variance: (angle * (symbol / span).powi(2)).max(1e-9),
+            dc,
+            noise_variance,
+            delays,
+            taps,
+            taps_variance,
+            power,
+            lead: ((copies + 1) * length + 2 * prefix) as f64 / (2.0 * symbol),
+        })
     }
 
-    fn transform(
-        &mut self,
-        ofdm: &mut Ofdm,
-        samples: &[Complex32],
-        start: i64,
-        window: i64,
-        cfo: f64,
-        shift: i32,
-    ) -> Option<()> {
+    /// DFTs of all training symbols, taken `shift` bins up.
+    fn transform(&mut self, ofdm: &mut Ofdm, view: &View, cfo: f64, training: i64, shift: i32) -> Option<()> {
         let length = self.numerology.fft_size;
-        let offset = usize::try_from(window - start).ok()?;
-        let both = samples.get(offset..offset + 2 * length)?;
-        ofdm.demodulate(&both[..length], cfo, window, shift, &mut self.first);
-        ofdm.demodulate(&both[length..], cfo, window + length as i64, shift, &mut self.second);
+        let offset = usize::try_from(training - view.start).ok()?;
+        let symbols = view.samples.get(offset..offset + view.copies * length)?;
+        let carrier = Carrier::new(cfo);
+        self.copies.resize(view.copies * self.sequence.len(), Complex32::default());
+        for (copy, symbol) in symbols.chunks_exact(length).enumerate() {
+            let origin = training + (copy * length) as i64;
+            let first = copy * self.sequence.len();
+            let out = &mut self.copies[first..first + self.sequence.len()];
+            ofdm.demodulate(symbol, view.dc, &carrier, origin, shift, out);
+        }
         Some(())
     }
 
     /// Carrier offset that is left, in cycles per sample, within half a subcarrier.
-    fn fractional_offset(&self) -> f64 {
-        let turn: Complex32 = self.first.iter().zip(&self.second).map(|(a, b)| b * a.conj()).sum();
+    fn turn_between_copies(&self) -> f64 {
+        let pairs = self.copies.iter().zip(&self.copies[self.sequence.len()..]);
+        let turn: Complex32 = pairs.map(|(a, b)| b * a.conj()).sum();
         f64::from(turn.arg()) / (std::f64::consts::TAU * self.numerology.fft_size as f64)
     }
 
-    fn least_squares(&self) -> impl Iterator<Item = Complex32> {
-        self.first
-            .iter()
-            .zip(&self.second)
-            .zip(&self.sequence)
-            .map(|((a, b), sent)| (a + b) * sent.conj() * 0.5)
+    /// The mean response over the training symbols.
+    fn least_squares(&mut self) {
+        self.response.fill(Complex32::default());
+        let subcarriers = self.sequence.len();
+        for copy in self.copies.chunks_exact(subcarriers) {
+            self.response.iter_mut().zip(copy).for_each(|(sum, value)| *sum += value);
+        }
+        let scale = subcarriers as f32 / self.copies.len() as f32;
+        for (value, sent) in self.response.iter_mut().zip(&self.sequence) {
+            *value *= sent.conj() * scale;
+        }
+    }
+
+    /// Noise on a resource element, from how the training symbols differ from their mean.
+    fn noise_variance(&self) -> f32 {
+        let subcarriers = self.sequence.len();
+        let copies = self.copies.len() / subcarriers;
+        let spread: f32 = (0..subcarriers)
+            .map(|k| {
+                let values = || (0..copies).map(|copy| self.copies[copy * subcarriers + k]);
+                let mean = values().sum::<Complex32>() / copies as f32;
+                values().map(|value| (value - mean).norm_sqr()).sum::<f32>()
+            })
+            .sum();
+        spread / ((copies - 1) * subcarriers) as f32
     }
 
     fn neighbour_agreement(&self) -> f32 {
-        let mut previous = Complex32::default();
-        let mut sum = Complex32::default();
-        for response in self.least_squares() {
-            sum += response * previous.conj();
-            previous = response;
-        }
-        sum.norm()
+        let pairs = self.response.iter().zip(&self.response[1..]);
+        pairs.map(|(a, b)| b * a.conj()).sum::<Complex32>().norm()
     }
 
-    /// Samples by which the DFT window must move to hold all significant paths in the prefix's middle.
-    fn timing_correction(&mut self, ofdm: &mut Ofdm) -> i64 {
-        let response: Vec<_> = self.least_squares().collect();
-        ofdm.impulse_response(&response, &mut self.taps);
-        let (length, prefix) = (self.taps.len() as i64, self.numerology.cyclic_prefix as i64);
-        let mean_noise = self.first.iter().zip(&self.second).map(|(a, b)| (a - b).norm_sqr()).sum::<f32>()
-            / (4.0 * (self.sequence.len() as f32).powi(2));
-        let power = |delay: i64| self.taps[delay.rem_euclid(length) as usize].norm_sqr();
+    /// First and last delay, relative to the window, at which the impulse response stands out of the noise
+    /// and above `share` of its peak. Leaves response and impulse response of the training symbols behind.
+    fn significant_delays(&mut self, ofdm: &mut Ofdm, share: f32) -> (i32, i32) {
+        self.least_squares();
+        ofdm.impulse_response(&self.response, &mut self.impulse);
+        let mask = self.impulse.len() - 1;
+        let prefix = self.numerology.cyclic_prefix as i32;
+        let mean_noise = self.noise_variance() / self.copies.len() as f32;
+        let power = |delay: i32| self.impulse[delay as usize & mask].norm_sqr();
         let peak = (-prefix..2 * prefix).map(power).fold(0.0, f32::max);
-        let threshold = (SIGNIFICANT * peak).max(ABOVE_NOISE * mean_noise).min(0.5 * peak);
+        let threshold = (share * peak).max(ABOVE_NOISE * mean_noise).min(0.5 * peak);
         let mut significant = (-prefix..2 * prefix).filter(|&delay| power(delay) > threshold);
-        let Some(earliest) = significant.next() else { return 0 };
-        let latest = significant.next_back().unwrap_or(earliest);
-        (earliest + latest).div_euclid(2) - prefix / 2
+        let earliest = significant.next().unwrap_or(prefix / 2);
+        (earliest, significant.next_back().unwrap_or(earliest))
     }
+
+    /// The carrier offset in cycles per sample from both chirps; `position` is the preamble's first sample.
+    fn refine_by_chirps(&mut self, view: &View, coarse: f64, position: i64) -> Option<f64> {
+        let length = self.chirps[0].len();
+        let rate = chirp_rate(Mode::Robust, &self.numerology);
+        let span = 2 * self.numerology.cyclic_prefix as i32;
+        let mut cfo = coarse;
+        // The second time the impulse responses lie on each other, and only the phase is left to be read.
+        for refining in [true, false] {
+            let carrier = Carrier::new(cfo);
+            for (half, (template, out)) in self.chirps.iter().zip(&mut self.correlations).enumerate() {
+                let first = position + (half * length) as i64 - i64::from(span);
+                let offset = usize::try_from(first - view.start).ok()?;
+                let samples = view.samples.get(offset..offset + length + 2 * span as usize)?;
+                self.still.resize(samples.len(), Complex32::default());
+                carrier.derotate(samples, view.dc, first, &mut self.still);
+                out.clear();
+                out.extend((0..=2 * span as usize).map(|delay| dot(&self.still[delay..delay + length], template)));
+            }
+            let [up, down] = &self.correlations;
+            let agreement = |shift: i32| -> Complex32 {
+                let (up_from, down_from) = ((-shift).max(0) as usize, shift.max(0) as usize);
+                up[up_from..].iter().zip(&down[down_from..]).map(|(a, b)| b * a.conj()).sum()
+            };
+            if refining {
+                let norm = |shift: i32| agreement(shift).norm_sqr();
+                let best = (-span..=span).fold((0, -1.0), |best, shift| {
+                    let value = norm(shift);
+                    if value > best.1 { (shift, value) } else { best }
+                });
+                let (before, at, after) = (norm(best.0 - 1), best.1, norm(best.0 + 1));
+                let curvature = before - 2.0 * at + after;
+                let peak = if curvature < 0.0 { 0.5 * (before - after) / curvature } else { 0.0 };
+                cfo += 0.5 * rate * (f64::from(best.0) + f64::from(peak.clamp(-0.5, 0.5)));
+            } else {
+                cfo += f64::from(agreement(0).arg()) / (std::f64::consts::TAU * length as f64);
+            }
+        }
+        Some(cfo)
+    }
+}
+
+/// The samples that an acquisition looks at.
+struct View<'a> {
+    samples: &'a [Complex32],
+    start: i64,
+    dc: Complex32,
+    /// Training symbols.
+    copies: usize,
+}
+
+/// The constant in some samples, zero when it may as well be noise.
+pub(crate) fn dc_offset(samples: &[Complex32]) -> Complex32 {
+    let count = samples.len() as f32;
+    let mean = samples.iter().sum::<Complex32>() / count;
+    let power = samples.iter().map(|s| s.norm_sqr()).sum::<f32>() / count;
+    let significant = mean.norm_sqr() * count > DC_ABOVE_NOISE * (power - mean.norm_sqr());
+    if significant { mean } else { Complex32::default() }
+}
+
+/// Σ a·b*, in sixteen sums so that no chain of additions holds it up.
+fn dot(a: &[Complex32], b: &[Complex32]) -> Complex32 {
+    let mut re = [0.0f32; 16];
+    let mut im = [0.0f32; 16];
+    for (a, b) in a.chunks_exact(16).zip(b.chunks_exact(16)) {
+        for i in 0..16 {
+            re[i] += a[i].re * b[i].re + a[i].im * b[i].im;
+            im[i] += a[i].im * b[i].re - a[i].re * b[i].im;
+        }
+    }
+    Complex32::new(re.iter().sum(), im.iter().sum())
 }

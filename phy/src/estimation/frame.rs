@@ -1,0 +1,562 @@
+//! A whole frame's channel: pilots of all its symbols → response, phase, timing drift and noise everywhere.
+//!
+//! A frame is looked at as a whole, when all of it has arrived:
+//! 1. Pilots of a few neighbouring symbols (a block) are fitted by taps ([`DelayFitter`]).
+//! 2. From block to block taps turn: what all turn by is what is left of the CFO, what they turn by in
+//!    proportion to frequency is the drift of the sampling clock. Blocks far apart tell it finely, neighbours
+//!    without ambiguity, so the distance is doubled from look to look for as long as the channel stands.
+//! 3. Taps are smoothed in time, as much as the channel's own change allows; that is read from how much more
+//!    neighbouring blocks differ than their noise explains.
+//! 4. What is left of the common phase (phase noise) is followed from symbol to symbol.
+//! 5. What is left on the pilots is noise, told apart by resource block.
+
+use num_complex::Complex32;
+
+use super::{
+    delays::{DelayFitter, PilotSet},
+    smoothing::{PhaseMeasurement, PhaseSmoother, Step, smooth_rows},
+};
+use crate::{
+    framing::grid::{COMB_PERIOD, Grid},
+    mode::Mode,
+    numerology::{Numerology, SUBCARRIERS_PER_RB},
+    ofdm::Ofdm,
+    sync::acquisition::Acquired,
+};
+
+/// Variance that phase noise adds to the common phase in a symbol, rad².
+const PHASE_NOISE: f64 = 1e-5;
+/// Standard deviation of the sampling clocks' difference that is reckoned with.
+const MOST_CLOCK_OFFSET: f64 = 150e-6;
+/// Variance of the common phase against the smoothed taps at a frame's start, rad².
+const START_VARIANCE: f64 = 0.1;
+/// Least share of the noise that residuals are taken to hold.
+const LEAST_RESIDUAL: f32 = 0.15;
+/// Pairs of blocks must agree this well, compared with neighbours, for their turn to count.
+const COHERENT: f32 = 0.6;
+/// Residuals of this many pilots of the whole band count with those of each resource block.
+const BAND_WEIGHT: f32 = 24.0;
+/// What the training symbols tell of the noise counts this much of what a pilot tells.
+const TRAINING_WEIGHT: f32 = 0.5;
+/// Blocks at the end of a frame that tell whether the burst lasted ...
+const TAIL_BLOCKS: usize = 4;
+/// ... which it did when their taps agree by at least this much.
+const TAIL_COHERENCE: f32 = 0.3;
+
+/// How a frame turns from symbol to symbol.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Of all subcarriers, in rad per symbol: what is left of the CFO.
+    pub phase: f64,
+    /// In rad per symbol and subcarrier from DC: the drift of the sampling clock.
+    pub slope: f64,
+    /// Variance of `phase`.
+    pub variance: f64,
+}
+
+impl Rates {
+    /// Samples by which the symbols come earlier (later if negative) with each symbol.
+    pub fn drift_samples(&self, numerology: &Numerology) -> f64 {
+        self.slope * numerology.fft_size as f64 / std::f64::consts::TAU
+    }
+}
+
+/// Neighbouring symbols whose pilots are fitted together.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    first: usize,
+    count: usize,
+    /// Its middle, in symbols after the first of the frame.
+    centre: f32,
+}
+
+/// Estimates frames. Planned once a numerology; keeps its buffers.
+pub struct FrameEstimator {
+    numerology: Numerology,
+    frequencies: Vec<f32>,
+    blocks: Vec<Block>,
+    /// Taps of each block.
+    taps: Vec<Complex32>,
+    /// Of each block: variance of its taps, and its fit's freedom.
+    fits: Vec<(f32, f32)>,
+    /// Response at the middle of every resource block, block by block.
+    coarse: Vec<Complex32>,
+    pilots: Vec<usize>,
+    received: Vec<Complex32>,
+    steps: Vec<Step>,
+    left: Vec<f32>,
+    rows: Vec<Complex32>,
+    responses: Vec<Complex32>,
+    measurements: Vec<PhaseMeasurement>,
+    smoother: PhaseSmoother,
+    phases: Vec<f32>,
+    /// Rate that the followed phase still has at the end, rad per symbol.
+    left_over: f64,
+    rates: Rates,
+    /// Symbols from the middle of the training symbols to the first symbol.
+    lead: f32,
+    shifts: Vec<i32>,
+    noise_per_rb: Vec<f32>,
+    noise_variance: f32,
+    lasted: bool,
+}
+
+impl FrameEstimator {
+    /// Prepares for a numerology.
+    pub fn new(numerology: &Numerology) -> Self {
+        Self {
+            numerology: *numerology,
+            frequencies: (0..numerology.subcarriers()).map(|k| numerology.frequency_index(k) as f32).collect(),
+            blocks: Vec::new(),
+            taps: Vec::new(),
+            fits: Vec::new(),
+            coarse: Vec::new(),
+            pilots: Vec::new(),
+            received: Vec::new(),
+            steps: Vec::new(),
+            left: Vec::new(),
+            rows: Vec::new(),
+            responses: Vec::new(),
+            measurements: Vec::new(),
+            smoother: PhaseSmoother::default(),
+            phases: Vec::new(),
+            left_over: 0.0,
+            rates: Rates::default(),
+            lead: 0.0,
+            shifts: Vec::new(),
+            noise_per_rb: Vec::new(),
+            noise_variance: 0.0,
+            lasted: true,
+        }
+    }
+
+    /// Estimates the first symbols of a frame by its training symbols alone; only the common phase is followed.
+    /// `values` are all subcarriers, symbol by symbol. Returns the turn that is left.
+    pub fn estimate_header(
+        &mut self,
+        ofdm: &mut Ofdm,
+        grid: &Grid,
+        acquired: &Acquired,
+        values: &[Complex32],
+    ) -> Rates {
+        self.begin(acquired, Rates { variance: acquired.cfo_variance, ..Rates::default() }, &[]);
+        self.set_rows(ofdm, acquired);
+        let symbols = values.len() / self.numerology.subcarriers();
+        self.follow_phase(grid, values, symbols, acquired.noise_variance, 0.0);
+        self.noise_variance = acquired.noise_variance;
+        self.noise_per_rb.clear();
+        self.noise_per_rb.resize(self.numerology.resource_blocks, acquired.noise_variance);
+        self.rates.phase = self.left_over;
+        self.rates
+    }
+
+    /// Estimates a whole frame. `rates` is what its turn is thought to be; symbol i's DFT window was moved by
+    /// `shifts[i]` samples (not at all where there is none).
+    pub fn estimate(
+        &mut self,
+        ofdm: &mut Ofdm,
+        fitter: &mut DelayFitter,
+        grid: &Grid,
+        acquired: &Acquired,
+        values: &[Complex32],
+        rates: Rates,
+        shifts: &[i32],
+    ) {
+        let symbols = values.len() / self.numerology.subcarriers();
+        self.begin(acquired, rates, shifts);
+        self.cut(grid, acquired, symbols);
+        self.fit_blocks(fitter, grid, acquired, values);
+        self.find_rates(fitter, acquired);
+        self.fit_blocks(fitter, grid, acquired, values);
+        self.lasted = self.tail_coheres(acquired.delays.taps);
+        self.smooth(acquired);
+        self.set_rows(ofdm, acquired);
+        self.follow_phase(grid, values, symbols, acquired.noise_variance, START_VARIANCE);
+        self.measure_noise(grid, acquired, values, symbols);
+    }
+
+    /// The turn of the frame, as far as it has been found.
+    pub fn rates(&self) -> Rates {
+        self.rates
+    }
+
+    /// Whether the burst went on to the end of the frame.
+    pub fn lasted(&self) -> bool {
+        self.lasted
+    }
+
+    /// Noise variance over the whole band, before equalisation.
+    pub fn noise_variance(&self) -> f32 {
+        self.noise_variance
+    }
+
+    /// Noise variance of each resource block, before equalisation.
+    pub fn noise_per_rb(&self) -> &[f32] {
+        &self.noise_per_rb
+    }
+
+    /// Mean power of the channel on each resource block, over the frame.
+    pub fn power_per_rb(&self) -> impl Iterator<Item = f32> {
+        let subcarriers = self.numerology.subcarriers();
+        // The training row only counts when there is no other.
+        let skipped = if self.blocks.is_empty() { 0 } else { subcarriers };
+        let rows = &self.responses[skipped..];
+        (0..self.numerology.resource_blocks).map(move |rb| {
+            let range = rb * SUBCARRIERS_PER_RB..(rb + 1) * SUBCARRIERS_PER_RB;
+            let sum: f32 =
+                rows.chunks_exact(subcarriers).flat_map(|row| &row[range.clone()]).map(|h| h.norm_sqr()).sum();
+            sum * subcarriers as f32 / (rows.len() * SUBCARRIERS_PER_RB) as f32
+        })
+    }
+
+    /// Writes the channel of a symbol: on every subcarrier what was sent is multiplied by.
+    pub fn channel(&self, symbol: usize, channel: &mut [Complex32]) {
+        let subcarriers = channel.len();
+        let (index, weight) = self.place(symbol);
+        let (before, after) = self.responses[index * subcarriers..].split_at(subcarriers);
+        let after = if weight > 0.0 { &after[..subcarriers] } else { before };
+        let turn = Complex32::from_polar(1.0, self.phase(symbol));
+        for ((value, a), b) in channel.iter_mut().zip(before).zip(after) {
+            *value = (a + (b - a) * weight) * turn;
+        }
+        let slope = self.slope(symbol);
+        if slope != 0.0 {
+            // Below DC and above it the frequency rises by one from subcarrier to subcarrier.
+            let (below, above) = channel.split_at_mut(subcarriers / 2);
+            turn_along(below, self.frequencies[0], slope);
+            turn_along(above, 1.0, slope);
+        }
+    }
+
+    fn begin(&mut self, acquired: &Acquired, rates: Rates, shifts: &[i32]) {
+        self.rates = rates;
+        self.lead = acquired.lead as f32;
+        self.shifts.clear();
+        self.shifts.extend_from_slice(shifts);
+        self.blocks.clear();
+        self.rows.clear();
+        self.rows.extend_from_slice(&acquired.taps);
+        self.lasted = true;
+    }
+
+    /// Turn of a symbol against the training symbols, without what `follow_phase` finds.
+    fn known_phase(&self, symbol: usize) -> f32 {
+        (self.rates.phase * (symbol as f64 + f64::from(self.lead))) as f32
+    }
+
+    fn phase(&self, symbol: usize) -> f32 {
+        self.known_phase(symbol) + self.phases.get(symbol).copied().unwrap_or(0.0)
+    }
+
+    /// Turn of a symbol for each subcarrier from DC.
+    fn slope(&self, symbol: usize) -> f32 {
+        let shift = self.shifts.get(symbol).copied().unwrap_or(0);
+        let moved = std::f64::consts::TAU * f64::from(shift) / self.numerology.fft_size as f64;
+        (self.rates.slope * (symbol as f64 + f64::from(self.lead)) + moved) as f32
+    }
+
+    /// Cuts the frame into blocks.
+    fn cut(&mut self, grid: &Grid, acquired: &Acquired, symbols: usize) {
+        let few = COMB_PERIOD / 2 * grid.pilots(0).len() >= acquired.delays.taps;
+        let length = if few && acquired.mode == Mode::Normal { COMB_PERIOD / 2 } else { COMB_PERIOD };
+        let count = ((symbols + length / 2) / length).max(1);
+        self.blocks.extend((0..count).map(|index| {
+            let first = index * length;
+            let count = if index + 1 == count { symbols - first } else { length };
+            Block { first, count, centre: first as f32 + (count as f32 - 1.0) / 2.0 }
+        }));
+    }
+
+    /// Fits every block's pilots, freed from the turn as far as it is known.
+    fn fit_blocks(
+        &mut self,
+        fitter: &mut DelayFitter,
+        grid: &Grid,
+        acquired: &Acquired,
+        values: &[Complex32],
+    ) {
+        let subcarriers = self.numerology.subcarriers();
+        let taps = acquired.delays.taps;
+        self.taps.resize(self.blocks.len() * taps, Complex32::default());
+        self.fits.clear();
+        for (index, block) in self.blocks.iter().enumerate() {
+            self.pilots.clear();
+            self.received.clear();
+            for symbol in block.first..block.first + block.count {
+                let (phase, slope) = (self.known_phase(symbol), self.slope(symbol));
+                let row = &values[symbol * subcarriers..][..subcarriers];
+                let sent = grid.row(symbol);
+                for &k in grid.pilots(symbol) {
+                    let turn = Complex32::from_polar(1.0, -(phase + slope * self.frequencies[k]));
+                    self.pilots.push(k);
+                    self.received.push(row[k] * sent[k].conj() * turn);
+                }
+            }
+            let comb = (block.first % COMB_PERIOD) as u32;
+            let set = PilotSet { number: (acquired.mode as u32) << 16 | comb << 8 | block.count as u32 };
+            let fit = fitter.fit(acquired.delays, set, &self.pilots, acquired.noise_variance, acquired.power);
+            fit.apply(&self.received, &mut self.taps[index * taps..(index + 1) * taps]);
+            self.fits.push((fit.noise_gain() * acquired.noise_variance, fit.freedom()));
+        }
+    }
+
+    /// Finds the turn from how blocks differ, at growing distances.
+    fn find_rates(&mut self, fitter: &DelayFitter, acquired: &Acquired) {
+        let blocks = self.blocks.len();
+        if blocks < 3 {
+            return;
+        }
+        let taps = acquired.delays.taps;
+        let numerology = self.numerology;
+        let middles: Vec<i32> = (0..numerology.resource_blocks)
+            .map(|rb| numerology.frequency_index(rb * SUBCARRIERS_PER_RB + SUBCARRIERS_PER_RB / 2))
+            .collect();
+        self.coarse.clear();
+        fitter.coarse(acquired.delays, &middles, &self.taps, &mut self.coarse);
+        let width = middles.len();
+        let independent = width.min(taps) as f64;
+        let block_symbols = f64::from(self.blocks[1].centre - self.blocks[0].centre);
+        let most_drift = std::f64::consts::TAU * MOST_CLOCK_OFFSET * numerology.symbol_samples() as f64
+            / numerology.fft_size as f64;
+        let (mut phase_variance, mut slope_variance) = (self.rates.variance, most_drift * most_drift);
+        let (mut phase, mut slope) = (0.0f64, 0.0f64);
+        let mut agreement = vec![Complex32::default(); width];
+        let mut neighbours = 0.0;
+        let mut lag = 1;
+        while lag < blocks {
+            let time = lag as f64 * block_symbols;
+            agreement.fill(Complex32::default());
+            let mut power = 0.0f32;
+            for index in 0..blocks - lag {
+                let time = self.blocks[index + lag].centre - self.blocks[index].centre;
+                let early = &self.coarse[index * width..][..width];
+                let late = &self.coarse[(index + lag) * width..][..width];
+                let turn = Complex32::from_polar(1.0, -(phase as f32) * time);
+                for ((sum, a), b) in agreement.iter_mut().zip(early).zip(late) {
+                    *sum += b * a.conj() * turn;
+                    power += 0.5 * (a.norm_sqr() + b.norm_sqr());
+                }
+            }
+            for (value, &frequency) in agreement.iter_mut().zip(&middles) {
+                *value *= Complex32::from_polar(1.0, -(slope * time) as f32 * frequency as f32);
+            }
+            let total: Complex32 = agreement.iter().sum();
+            let coherence = total.norm() / power.max(f32::MIN_POSITIVE);
+            if lag == 1 {
+                neighbours = coherence;
+            } else if coherence < COHERENT * neighbours {
+                break;
+            }
+            let angle = f64::from(total.arg());
+            let back = Complex32::from_polar(1.0, -total.arg());
+            let (mut weight, mut first, mut second) = (0.0f64, 0.0f64, 0.0f64);
+            for (value, &frequency) in agreement.iter().zip(&middles) {
+                let (w, f) = (f64::from(value.norm()), f64::from(frequency));
+                weight += w;
+                first += w * f;
+                second += w * f * f;
+            }
+            if weight <= 0.0 || !weight.is_finite() {
+                break;
+            }
+            let centre = first / weight;
+            let spread = second - first * centre;
+            let steep: f64 = agreement
+                .iter()
+                .zip(&middles)
+                .map(|(value, &frequency)| (f64::from(frequency) - centre) * f64::from((value * back).im))
+                .sum();
+
+            // Variances of both, from the fits' noise; see the module's description of the shrinkage.
+            let pairs = (blocks - lag) as f64;
+            let noise = f64::from(self.fits[0].0);
+            let mean_power = f64::from(power) / (pairs * width as f64);
+            let ratio = noise / (mean_power - noise).max(0.05 * mean_power).max(f64::MIN_POSITIVE);
+            let variance = (ratio + 0.5 * ratio * ratio) / (pairs * independent) + 2.0 * PHASE_NOISE * time;
+            let update = |value: &mut f64, prior: &mut f64, measured: f64, variance: f64| {
+                let (measured, variance) = (measured / time, variance / (time * time));
+                let gain = *prior / (*prior + variance);
+                *value += gain * measured;
+                *prior *= 1.0 - gain;
+            };
+            let steep = if spread > 0.0 { steep / spread } else { 0.0 };
+            update(&mut phase, &mut phase_variance, angle - steep * centre, variance);
+            if spread > 0.0 {
+                update(&mut slope, &mut slope_variance, steep, variance * weight / spread);
+            }
+            lag *= 2;
+        }
+        self.rates = Rates {
+            phase: self.rates.phase + phase,
+            slope: self.rates.slope + slope,
+            variance: phase_variance.max(1e-12),
+        };
+    }
+
+    /// Whether neighbouring blocks at the end still agree.
+    fn tail_coheres(&self, taps: usize) -> bool {
+        let count = self.blocks.len();
+        if count < 2 {
+            return true;
+        }
+        let row = |index: usize| &self.taps[index * taps..(index + 1) * taps];
+        let (mut agreed, mut power) = (0.0f32, 0.0f32);
+        for index in count.saturating_sub(TAIL_BLOCKS).max(1)..count {
+            for (a, b) in row(index - 1).iter().zip(row(index)) {
+                agreed += (b * a.conj()).re;
+                power += 0.5 * (a.norm_sqr() + b.norm_sqr());
+            }
+        }
+        agreed >= TAIL_COHERENCE * power
+    }
+
+    /// Smooths taps over the frame; the training symbols are its first measurement.
+    fn smooth(&mut self, acquired: &Acquired) {
+        let taps = acquired.delays.taps;
+        let count = self.blocks.len();
+        let mut drift = 0.0;
+        if count >= 4 {
+            let (mut difference, mut noise) = (0.0f32, 0.0f32);
+            for index in 1..count {
+                let pair = self.taps[(index - 1) * taps..(index + 1) * taps].split_at(taps);
+                difference += pair.0.iter().zip(pair.1).map(|(a, b)| (b - a).norm_sqr()).sum::<f32>();
+                noise += self.fits[index - 1].0 + self.fits[index].0;
+            }
+            // One standard deviation of the noise's sum is no change.
+            let spread = 1.0 / ((count - 1) as f32 * taps as f32).sqrt();
+            drift = ((difference - noise * (1.0 + spread)) / (count - 1) as f32).max(0.0);
+        }
+        let per_symbol = match self.blocks.get(1) {
+            Some(second) => drift / (second.centre - self.blocks[0].centre),
+            None => 0.0,
+        };
+        self.steps.clear();
+        self.steps.push(Step { variance: acquired.taps_variance, drift: 0.0 });
+        let mut time = -self.lead;
+        for (block, fit) in self.blocks.iter().zip(&self.fits) {
+            self.steps.push(Step { variance: fit.0, drift: per_symbol * (block.centre - time) });
+            time = block.centre;
+        }
+        self.rows.extend_from_slice(&self.taps);
+        smooth_rows(&mut self.rows, &self.steps, &mut self.left);
+    }
+
+    /// Responses on all subcarriers from all rows of taps.
+    fn set_rows(&mut self, ofdm: &mut Ofdm, acquired: &Acquired) {
+        let subcarriers = self.numerology.subcarriers();
+        let rows = self.rows.len() / acquired.delays.taps;
+        self.responses.resize(rows * subcarriers, Complex32::default());
+        let taps = self.rows.chunks_exact(acquired.delays.taps);
+        for (taps, response) in taps.zip(self.responses.chunks_exact_mut(subcarriers)) {
+            ofdm.response(acquired.delays.first, taps, response);
+        }
+    }
+
+    /// The row at or before a symbol, and the weight of the next.
+    fn place(&self, symbol: usize) -> (usize, f32) {
+        let time = symbol as f32;
+        let after = self.blocks.partition_point(|block| block.centre <= time);
+        let Some(next) = self.blocks.get(after) else { return (after, 0.0) };
+        let before = if after == 0 { -self.lead } else { self.blocks[after - 1].centre };
+        (after, (time - before) / (next.centre - before))
+    }
+
+    /// What arrived on a symbol's pilots, freed from the known turn, and the channel there without it.
+    fn compare(&self, grid: &Grid, values: &[Complex32], symbol: usize) -> impl Iterator<Item = Pilot> {
+        let subcarriers = self.numerology.subcarriers();
+        let (phase, slope) = (self.known_phase(symbol), self.slope(symbol));
+        let (index, weight) = self.place(symbol);
+        let before = &self.responses[index * subcarriers..][..subcarriers];
+        let after = if weight > 0.0 { &self.responses[(index + 1) * subcarriers..][..subcarriers] } else { before };
+        let row = &values[symbol * subcarriers..][..subcarriers];
+        let sent = grid.row(symbol);
+        grid.pilots(symbol).iter().map(move |&k| {
+            let turn = Complex32::from_polar(1.0, -(phase + slope * self.frequencies[k]));
+            Pilot {
+                subcarrier: k,
+                received: row[k] * sent[k].conj() * turn,
+                channel: before[k] + (after[k] - before[k]) * weight,
+            }
+        })
+    }
+
+    /// Follows the common phase from symbol to symbol.
+    fn follow_phase(
+        &mut self,
+        grid: &Grid,
+        values: &[Complex32],
+        symbols: usize,
+        noise_variance: f32,
+        start_variance: f64,
+    ) {
+        let mut measurements = std::mem::take(&mut self.measurements);
+        measurements.clear();
+        measurements.extend((0..symbols).map(|symbol| {
+            let (mut total, mut weight) = (Complex32::default(), 0.0);
+            for pilot in self.compare(grid, values, symbol) {
+                total += pilot.received * pilot.channel.conj();
+                weight += pilot.channel.norm_sqr();
+            }
+            let phase = if total.norm_sqr() > 0.0 { total.arg() } else { 0.0 };
+            // Beyond a radian an angle tells nothing, whatever the formula for small ones says.
+            let variance = noise_variance / (2.0 * weight).max(f32::MIN_POSITIVE);
+            PhaseMeasurement { phase, variance: variance + variance * variance }
+        }));
+        let rate = self.smoother.smooth(
+            &measurements,
+            f64::from(self.lead),
+            [start_variance, self.rates.variance],
+            PHASE_NOISE,
+            &mut self.phases,
+        );
+        self.measurements = measurements;
+        self.left_over = rate;
+    }
+
+    /// Reads the noise from what is left on the pilots.
+    fn measure_noise(&mut self, grid: &Grid, acquired: &Acquired, values: &[Complex32], symbols: usize) {
+        let resource_blocks = self.numerology.resource_blocks;
+        let mut sums = vec![(0.0f32, 0.0f32); resource_blocks];
+        for (index, block) in self.blocks.iter().enumerate() {
+            // A fit takes part of the noise with it, the more the more it counts in the smoothed taps.
+            let (variance, freedom) = self.fits[index];
+            let own = (self.left[index + 1] / variance.max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
+            let held = (1.0 - own * (2.0 - own) * freedom).max(LEAST_RESIDUAL);
+            for symbol in block.first..(block.first + block.count).min(symbols) {
+                let turn = Complex32::from_polar(1.0, self.phases[symbol]);
+                for pilot in self.compare(grid, values, symbol) {
+                    let sum = &mut sums[pilot.subcarrier / SUBCARRIERS_PER_RB];
+                    sum.0 += (pilot.received - pilot.channel * turn).norm_sqr() / held;
+                    sum.1 += 1.0;
+                }
+            }
+        }
+        let (residual, pilots) = sums.iter().fold((0.0, 0.0), |all, sum| (all.0 + sum.0, all.1 + sum.1));
+        let training = TRAINING_WEIGHT * self.frequencies.len() as f32;
+        self.noise_variance = (residual + training * acquired.noise_variance) / (pilots + training);
+        let band = BAND_WEIGHT * self.noise_variance;
+        self.noise_per_rb.clear();
+        self.noise_per_rb.extend(sums.iter().map(|sum| (sum.0 + band) / (sum.1 + BAND_WEIGHT)));
+    }
+}
+
+/// A pilot and what is thought of its channel.
+struct Pilot {
+    subcarrier: usize,
+    received: Complex32,
+    channel: Complex32,
+}
+
+/// Multiplies `values[i]` by exp(j·slope·(first + i)).
+fn turn_along(values: &mut [Complex32], first: f32, slope: f32) {
+    const LANES: usize = 8;
+    let mut turns: [Complex32; LANES] =
+        std::array::from_fn(|lane| Complex32::from_polar(1.0, slope * (first + lane as f32)));
+    let step = Complex32::from_polar(1.0, slope * LANES as f32);
+    for values in values.chunks_mut(LANES) {
+        for (value, turn) in values.iter_mut().zip(&mut turns) {
+            *value *= *turn;
+            *turn *= step;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The two modes of a frame: a short one for ordinary links, and one that is heard far below the noise.
+//!
+//! A mode fixes what a receiver cannot be told by the frame itself: how long the chirps and the training
+//! are, how many symbols the header takes, how dense the pilots stand, how the control block is coded. The
+//! receiver recognises it by the chirps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::numerology::Numerology;
+
+/// Least samples of each chirp of the robust mode: together 21 dB above the noise of one sample at −15 dB.
+const ROBUST_CHIRP: usize = 2048;
+
+/// How robust a frame's preamble, header, control block and pilots are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// Short: opens at about −5 dB.
+    #[default]
+    Normal,
+    /// Long: opens at −13 dB.
+    Robust,
+}
+
+impl Mode {
+    /// Both modes.
+    pub const ALL: [Self; 2] = [Self::Normal, Self::Robust];
+
+    /// Samples of each of the preamble's two chirps.
+    pub fn chirp_samples(self, numerology: &Numerology) -> usize {
+        match self {
+            Self::Normal => numerology.fft_size,
+            Self::Robust => ROBUST_CHIRP.max(2 * numerology.fft_size),
+        }
+    }
+
+    /// Copies of the training symbol in the preamble.
+    pub fn training_symbols(self) -> usize {
+        match self {
+            Self::Normal => 2,
+            Self::Robust => 8,
+        }
+    }
+
+    /// OFDM symbols of the header: enough for its 88 bits at the SNR at which the mode opens.
+    pub fn header_symbols(self, numerology: &Numerology) -> usize {
+        let elements: usize = match self {
+            Self::Normal => 320,
+            Self::Robust => 4096,
+        };
+        elements.div_ceil(numerology.subcarriers()).max(2)
+    }
+
+    /// Distance of the pilots of one symbol, in subcarriers: at least four pilots in a symbol.
+    pub fn pilot_spacing(self, numerology: &Numerology) -> usize {
+        let most = match self {
+            Self::Normal => 24,
+            Self::Robust => 6,
+        };
+        most.min(numerology.subcarriers() / 4)
+    }
+
+    /// Coded bits for each bit of the control block.
+    pub fn control_expansion(self) -> usize {
+        match self {
+            Self::Normal => 6,
+            Self::Robust => 64,
+        }
+    }
+}
