@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::tdl::TdlModel;
+
 /// Largest delay that a tap may have.
 pub const MAX_TAP_DELAY_NS: f64 = 100_000.0;
 /// Largest number of taps of a delay line.
@@ -19,6 +21,10 @@ pub const MAX_SAMPLING_OFFSET_PPM: f64 = 1000.0;
 
 /// K factor of the profile named `rician` when none is given.
 const DEFAULT_RICIAN_K_DB: f64 = 6.0;
+/// Delay spread of the profiles `tdl-a` to `tdl-e` when none is given: "nominal" in TR 38.901.
+const DEFAULT_DELAY_SPREAD_NS: f64 = 100.0;
+/// Largest delay spread, for which the last tap of TDL-E is still in range.
+const MAX_DELAY_SPREAD_NS: f64 = 4000.0;
 
 /// Why a channel cannot be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -36,7 +42,8 @@ pub enum ChannelError {
     /// The profile's text was not understood.
     #[error(
         "unknown channel `{0}`: allowed are awgn, rayleigh, rician, rician:K_DB, multipath, \
-         multipath-rayleigh, or taps:DELAY_NS/POWER_DB[/rayleigh|/rician=K_DB],… with 1 to {MAX_TAPS} taps"
+         multipath-rayleigh, tdl-a to tdl-e, tdl-a:DELAY_SPREAD_NS, or \
+         taps:DELAY_NS/POWER_DB[/rayleigh|/rician=K_DB|/specular],… with 1 to {MAX_TAPS} taps"
     )]
     UnknownProfile(String),
 }
@@ -49,11 +56,16 @@ pub(super) fn check(name: &'static str, value: f64, low: f64, high: f64) -> Resu
     Err(ChannelError::OutOfRange { name, value, allowed: format!("{low} to {high}") })
 }
 
+/// Doppler shift of a specular path over the largest (3GPP TR 38.901, §7.7.2).
+pub const SPECULAR_DOPPLER: f64 = 0.7;
+
 /// How the gain of one tap behaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fading {
     /// Fixed magnitude, phase drawn once from the seed.
     Static,
+    /// Fixed magnitude, with a Doppler shift of [`SPECULAR_DOPPLER`] of the largest one.
+    Specular,
     /// Complex Gaussian gain: no line of sight.
     Rayleigh,
     /// A fixed part plus a complex Gaussian one.
@@ -77,8 +89,8 @@ pub struct Tap {
 /// Propagation between the antennas, by name.
 ///
 /// As text (`--channel`, TOML): `awgn`, `rayleigh`, `rician`, `rician:K_DB`, `multipath`,
-/// `multipath-rayleigh`, or `taps:` and a list such as `taps:0/0,500/-3,1200/-9/rayleigh`
-/// (delay in ns, power in dB, optional fading; static if not said).
+/// `multipath-rayleigh`, `tdl-a` … `tdl-e`, `tdl-a:DELAY_SPREAD_NS` …, or `taps:` and a list such as
+/// `taps:0/0,500/-3,1200/-9/rayleigh` (delay in ns, power in dB, optional fading; static if not said).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Profile {
@@ -95,6 +107,13 @@ pub enum Profile {
     Multipath,
     /// The same five taps, each one Rayleigh.
     MultipathRayleigh,
+    /// A tapped delay line of 3GPP TR 38.901.
+    Tdl {
+        /// Which of the five.
+        model: TdlModel,
+        /// Rms delay spread that its delays are scaled to.
+        delay_spread_ns: f64,
+    },
     /// The user's own taps.
     Taps(Vec<Tap>),
 }
@@ -124,11 +143,15 @@ impl Profile {
             Self::Rician { k_factor_db } => flat(Fading::Rician { k_factor_db: *k_factor_db }),
             Self::Multipath => exponential(Fading::Static),
             Self::MultipathRayleigh => exponential(Fading::Rayleigh),
+            Self::Tdl { model, delay_spread_ns } => model.taps(*delay_spread_ns),
             Self::Taps(taps) => taps.clone(),
         }
     }
 
     pub(super) fn validate(&self, sample_rate_hz: f64) -> Result<(), ChannelError> {
+        if let Self::Tdl { delay_spread_ns, .. } = self {
+            check("delay_spread_ns", *delay_spread_ns, 0.0, MAX_DELAY_SPREAD_NS)?;
+        }
         let taps = self.taps();
         check("number of taps", taps.len() as f64, 1.0, MAX_TAPS as f64)?;
         let longest = MAX_TAP_DELAY_NS.min(MAX_SPAN_SAMPLES / sample_rate_hz * 1e9);
@@ -162,6 +185,16 @@ impl FromStr for Profile {
         if let Some(k_factor_db) = text.trim().strip_prefix("rician:") {
             return Ok(Self::Rician { k_factor_db: number(k_factor_db)? });
         }
+        for model in TdlModel::ALL {
+            if let Some(rest) = text.trim().strip_prefix(&model.to_string()) {
+                let delay_spread_ns = match rest.strip_prefix(':') {
+                    Some(delay_spread) => number(delay_spread)?,
+                    None if rest.is_empty() => DEFAULT_DELAY_SPREAD_NS,
+                    None => return Err(unknown()),
+                };
+                return Ok(Self::Tdl { model, delay_spread_ns });
+            }
+        }
         let list = text.trim().strip_prefix("taps:").ok_or_else(unknown)?;
         let mut taps = Vec::new();
         for entry in list.split(',').take(MAX_TAPS + 1) {
@@ -169,6 +202,7 @@ impl FromStr for Profile {
             let (delay_ns, power_db, fading) = match fields[..] {
                 [delay, power] => (delay, power, Fading::Static),
                 [delay, power, "rayleigh"] => (delay, power, Fading::Rayleigh),
+                [delay, power, "specular"] => (delay, power, Fading::Specular),
                 [delay, power, fading] => {
                     let k = fading.strip_prefix("rician=").ok_or_else(unknown)?;
                     let k_factor_db = number(k)?;
@@ -193,6 +227,7 @@ impl fmt::Display for Profile {
             Self::Rician { k_factor_db } => write!(f, "rician:{k_factor_db}"),
             Self::Multipath => f.write_str("multipath"),
             Self::MultipathRayleigh => f.write_str("multipath-rayleigh"),
+            Self::Tdl { model, delay_spread_ns } => write!(f, "{model}:{delay_spread_ns}"),
             Self::Taps(taps) => {
                 f.write_str("taps:")?;
                 for (index, tap) in taps.iter().enumerate() {
@@ -200,6 +235,7 @@ impl fmt::Display for Profile {
                     write!(f, "{comma}{}/{}", tap.delay_ns, tap.power_db)?;
                     match tap.fading {
                         Fading::Static => {}
+                        Fading::Specular => f.write_str("/specular")?,
                         Fading::Rayleigh => f.write_str("/rayleigh")?,
                         Fading::Rician { k_factor_db } => write!(f, "/rician={k_factor_db}")?,
                     }
@@ -306,18 +342,23 @@ mod tests {
             "rician:9.5",
             "multipath",
             "multipath-rayleigh",
-            "taps:0/0,500/-3,1200.5/-9/rayleigh,2000/-12/rician=3",
+            "tdl-a:100",
+            "tdl-e:37.5",
+            "taps:0/0,500/-3,1200.5/-9/rayleigh,2000/-12/rician=3,2500/-15/specular",
         ] {
             let profile: Profile = text.parse().expect(text);
             assert_eq!(profile.to_string(), text);
         }
         assert_eq!("rician".parse(), Ok(Profile::Rician { k_factor_db: 6.0 }));
+        assert_eq!("tdl-c".parse(), Ok(Profile::Tdl { model: TdlModel::C, delay_spread_ns: 100.0 }));
     }
 
     #[test]
     fn bad_profiles_are_refused_with_the_choices() {
         let many = format!("taps:{}0/0", "0/0,".repeat(MAX_TAPS));
-        for text in ["", "fog", "taps:", "taps:1", "taps:0/0/rice", "rician:x", &many] {
+        for text in
+            ["", "fog", "taps:", "taps:1", "taps:0/0/rice", "rician:x", "tdl-f", "tdl-a9", "tdl-a:", &many]
+        {
             let error = text.parse::<Profile>().expect_err(text);
             assert!(error.to_string().contains("multipath"), "{error}");
         }

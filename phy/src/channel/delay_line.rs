@@ -4,6 +4,9 @@
 //! through the interpolator of [`kernel`](super::kernel), and the line as a whole lags by
 //! [`KERNEL_LATENCY`] samples, as a longer first path would.
 //!
+//! Gains that vary are evaluated now and then and joined by straight lines. So is then the filter that all
+//! taps together make, h(t) = h₀ + (t − t₀)·h′: two filters a sample, however many taps there are.
+//!
 //! Tap powers are normalised to a sum of one. A line whose gains do not change is one filter; if it
 //! has several static taps, it is scaled to unit mean |H(f)|² over the occupied part of the band, so
 //! that the SNR set is the SNR averaged over resource elements.
@@ -13,7 +16,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use std::f64::consts::TAU;
 
 use super::config::{Fading, Tap};
-use super::fading::{InterpolatedGain, PathGain};
+use super::fading::{PathGain, evaluation_interval};
 use super::kernel::{KERNEL_LATENCY, KERNEL_TAPS, fractional_delay};
 
 /// Outputs computed side by side.
@@ -31,14 +34,81 @@ struct Placement {
 #[derive(Debug, Clone)]
 enum Line {
     Constant { filter: Vec<Complex32> },
-    Varying { taps: Vec<(InterpolatedGain, Placement)>, gains: Vec<Complex32> },
+    Varying(VaryingFilter),
+}
+
+/// A filter that is a straight line in time between evaluations of the gains.
+#[derive(Debug, Clone)]
+struct VaryingFilter {
+    taps: Vec<(PathGain, Placement)>,
+    interval: usize,
+    /// Samples since the start.
+    index: u64,
+    /// The filter at the last evaluation ...
+    filter: Vec<Complex32>,
+    /// ... and what is added to it up to the next.
+    change: Vec<Complex32>,
+    next: Vec<Complex32>,
+}
+
+impl VaryingFilter {
+    fn new(taps: Vec<(PathGain, Placement)>, span: usize, doppler: f64) -> Self {
+        let zeros = vec![Complex32::default(); span];
+        let interval = evaluation_interval(doppler);
+        let mut varying =
+            Self { taps, interval, index: 0, filter: zeros.clone(), change: zeros.clone(), next: zeros };
+        varying.evaluate(0);
+        varying
+    }
+
+    /// Evaluates the filter at a sample into `next`.
+    fn evaluate(&mut self, index: u64) {
+        self.next.fill(Complex32::default());
+        for (path, placement) in &self.taps {
+            let gain = narrow(path.at(index));
+            for (h, &c) in self.next[placement.start..].iter_mut().zip(&placement.coefficients) {
+                *h += gain * c as f32;
+            }
+        }
+    }
+
+    /// Filters `samples`, which lie in `re` and `im` behind `memory` earlier ones.
+    fn apply(&mut self, samples: &mut [Complex32], re: &[f32], im: &[f32], memory: usize) {
+        let mut done = 0;
+        while done < samples.len() {
+            let within = (self.index % self.interval as u64) as usize;
+            if within == 0 {
+                std::mem::swap(&mut self.filter, &mut self.next);
+                self.evaluate(self.index + self.interval as u64);
+                for ((change, to), from) in self.change.iter_mut().zip(&self.next).zip(&self.filter) {
+                    *change = to - from;
+                }
+            }
+            let run = (self.interval - within).min(samples.len() - done);
+            for (block, out) in samples[done..done + run].chunks_mut(LANES).enumerate() {
+                let newest = memory + done + block * LANES;
+                let start = filter_block(&self.filter, re, im, newest);
+                let change = filter_block(&self.change, re, im, newest);
+                for (lane, out) in out.iter_mut().enumerate() {
+                    let share = (within + block * LANES + lane) as f32 / self.interval as f32;
+                    *out = start[lane] + change[lane] * share;
+                }
+            }
+            done += run;
+            self.index += run as u64;
+        }
+    }
+}
+
+fn narrow(value: Complex64) -> Complex32 {
+    Complex32::new(value.re as f32, value.im as f32)
 }
 
 /// A delay line with its memory.
 #[derive(Debug, Clone)]
 pub struct DelayLine {
     line: Line,
-    /// Inputs still needed, oldest first, then the block at hand and padding to whole lanes.
+    /// Inputs still needed, oldest first, then the block at hand and padding for a block of lanes.
     re: Vec<f32>,
     im: Vec<f32>,
     memory: usize,
@@ -106,13 +176,10 @@ impl DelayLine {
                     filter.iter_mut().for_each(|c| *c /= gain.sqrt());
                 }
             }
-            let filter = filter.iter().map(|c| Complex32::new(c.re as f32, c.im as f32)).collect();
-            Line::Constant { filter }
+            Line::Constant { filter: filter.into_iter().map(narrow).collect() }
         } else {
-            let taps =
-                paths.into_iter().map(|path| InterpolatedGain::new(path, doppler)).zip(placements).collect();
-            let gains = Vec::new();
-            Line::Varying { taps, gains }
+            let taps = paths.into_iter().zip(placements).collect();
+            Line::Varying(VaryingFilter::new(taps, span, doppler))
         };
         Self { line, re: vec![0.0; span - 1], im: vec![0.0; span - 1], memory: span - 1 }
     }
@@ -120,7 +187,8 @@ impl DelayLine {
     /// Passes the samples through, where they lie.
     pub fn apply(&mut self, samples: &mut [Complex32]) {
         let count = samples.len();
-        let padded = count.next_multiple_of(LANES);
+        // A block of lanes may start at any sample and reach beyond the last.
+        let padded = count + LANES;
         self.re.extend(samples.iter().map(|sample| sample.re));
         self.im.extend(samples.iter().map(|sample| sample.im));
         self.re.resize(self.memory + padded, 0.0);
@@ -132,20 +200,7 @@ impl DelayLine {
                     out.copy_from_slice(&filter_block(filter, &self.re, &self.im, newest)[..out.len()]);
                 }
             }
-            Line::Varying { taps, gains } => {
-                gains.resize(count, Complex32::default());
-                samples.fill(Complex32::default());
-                for (gain, placement) in taps {
-                    gain.next(gains);
-                    for (block, out) in samples.chunks_mut(LANES).enumerate() {
-                        let newest = self.memory + block * LANES - placement.start;
-                        let delayed = delayed_block(&placement.coefficients, &self.re, &self.im, newest);
-                        for ((out, x), g) in out.iter_mut().zip(delayed).zip(&gains[block * LANES..]) {
-                            *out += g * x;
-                        }
-                    }
-                }
-            }
+            Line::Varying(varying) => varying.apply(samples, &self.re, &self.im, self.memory),
         }
         self.re.drain(..count);
         self.im.drain(..count);
@@ -155,7 +210,7 @@ impl DelayLine {
 }
 
 fn window(values: &[f32], at: usize) -> &[f32; LANES] {
-    values[at..].first_chunk().expect("padded to whole lanes")
+    values[at..].first_chunk().expect("padded by a block of lanes")
 }
 
 /// Outputs `newest..newest + LANES` of a complex filter, each summed in order of delay.
@@ -168,22 +223,6 @@ fn filter_block(filter: &[Complex32], re: &[f32], im: &[f32], newest: usize) -> 
         for lane in 0..LANES {
             sum_re[lane] += h.re * x_re[lane] - h.im * x_im[lane];
             sum_im[lane] += h.re * x_im[lane] + h.im * x_re[lane];
-        }
-    }
-    std::array::from_fn(|lane| Complex32::new(sum_re[lane], sum_im[lane]))
-}
-
-/// The same with real coefficients.
-fn delayed_block(coefficients: &[f64], re: &[f32], im: &[f32], newest: usize) -> [Complex32; LANES] {
-    let mut sum_re = [0f32; LANES];
-    let mut sum_im = [0f32; LANES];
-    for (k, c) in coefficients.iter().enumerate() {
-        let c = *c as f32;
-        let x_re = window(re, newest - k);
-        let x_im = window(im, newest - k);
-        for lane in 0..LANES {
-            sum_re[lane] += c * x_re[lane];
-            sum_im[lane] += c * x_im[lane];
         }
     }
     std::array::from_fn(|lane| Complex32::new(sum_re[lane], sum_im[lane]))
@@ -260,6 +299,25 @@ mod tests {
         build(0.0).apply(&mut constant);
         for (a, b) in samples.iter().zip(&constant) {
             assert!((a - b).norm() < 0.02, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_varying_line_is_the_sum_of_its_taps() {
+        let taps = [tap(0.0, 0.0, Fading::Rayleigh), tap(2000.0, -3.0, Fading::Rayleigh)];
+        let doppler = 2e-4;
+        let generator = || Xoshiro256PlusPlus::seed_from_u64(11);
+        let mut samples: Vec<Complex32> =
+            (0..3000).map(|n| Complex32::new((n as f32 * 0.3).sin(), (n as f32 * 0.7).cos())).collect();
+        let input = samples.clone();
+        DelayLine::new(&taps, 1e6, 1.0, doppler, &mut generator()).apply(&mut samples);
+        let powers = [1.0, 10f64.powf(-0.3)].map(|power| power / (1.0 + 10f64.powf(-0.3)));
+        let mut draws = generator();
+        let paths = powers.map(|power| PathGain::draw(Fading::Rayleigh, power, doppler, &mut draws));
+        for n in 2..3000 {
+            let expected =
+                narrow(paths[0].at(n as u64)) * input[n] + narrow(paths[1].at(n as u64)) * input[n - 2];
+            assert!((samples[n] - expected).norm() < 1e-3, "{n}: {} {expected}", samples[n]);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Without Doppler the gain is one draw for the whole run: a complex Gaussian (Rayleigh), or
 //! √(K/(K+1))·e^{jθ} plus a complex Gaussian of power 1/(K+1) (Rician).
+//! A specular path has a fixed magnitude and, with Doppler, a phase that turns at a fixed share of it.
 //! With Doppler the Gaussian part is a sum of sinusoids with the U-shaped spectrum of Clarke and Jakes,
 //!
 //! g(t) = M^{−1/2} Σₘ exp(j(2π f_d t cos αₘ + φₘ)),  αₘ = (2πm + θₘ)/M,
@@ -12,13 +13,13 @@
 //! sum-of-sinusoids simulation models for Rayleigh and Rician fading channels", IEEE Trans. Wireless
 //! Comm. 5(12), 2006, eqs. 4 and 12.
 
-use num_complex::{Complex32, Complex64};
+use num_complex::Complex64;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::RngCore;
 use std::f64::consts::{PI, TAU};
 
-use super::config::Fading;
+use super::config::{Fading, SPECULAR_DOPPLER};
 
 /// M: enough that the sum is close to Gaussian.
 const SINUSOIDS: usize = 24;
@@ -33,7 +34,9 @@ struct Sinusoid {
 #[derive(Debug, Clone)]
 pub struct PathGain {
     fixed: Complex64,
-    /// Empty when the gain does not change.
+    /// Doppler shift of the fixed part.
+    fixed_cycles_per_sample: f64,
+    /// Empty when there is no part that fades.
     sinusoids: Vec<Sinusoid>,
     scale: f64,
 }
@@ -53,7 +56,7 @@ impl PathGain {
     /// Draws a path of mean power `power`; `doppler` is the largest shift in cycles per sample.
     pub fn draw(fading: Fading, power: f64, doppler: f64, generator: &mut Xoshiro256PlusPlus) -> Self {
         let (fixed_power, diffuse_power) = match fading {
-            Fading::Static => (power, 0.0),
+            Fading::Static | Fading::Specular => (power, 0.0),
             Fading::Rayleigh => (0.0, power),
             Fading::Rician { k_factor_db } => {
                 let k = 10f64.powf(k_factor_db / 10.0);
@@ -71,12 +74,16 @@ impl PathGain {
         } else if diffuse_power > 0.0 {
             fixed += diffuse_power.sqrt() * gaussian(generator);
         }
-        Self { fixed, sinusoids, scale: (diffuse_power / SINUSOIDS as f64).sqrt() }
+        let fixed_cycles_per_sample = match fading {
+            Fading::Specular => SPECULAR_DOPPLER * doppler,
+            _ => 0.0,
+        };
+        Self { fixed, fixed_cycles_per_sample, sinusoids, scale: (diffuse_power / SINUSOIDS as f64).sqrt() }
     }
 
     /// Whether the gain stays as it is.
     pub fn is_constant(&self) -> bool {
-        self.sinusoids.is_empty()
+        self.sinusoids.is_empty() && self.fixed_cycles_per_sample == 0.0
     }
 
     /// The gain at a sample.
@@ -89,47 +96,26 @@ impl PathGain {
                 Complex64::cis(TAU * (cycles - cycles.floor()))
             })
             .sum();
-        self.fixed + self.scale * sum
+        let turned = if self.fixed_cycles_per_sample == 0.0 {
+            self.fixed
+        } else {
+            let cycles = self.fixed_cycles_per_sample * index as f64;
+            self.fixed * Complex64::cis(TAU * (cycles - cycles.floor()))
+        };
+        turned + self.scale * sum
     }
 }
 
-/// A gain evaluated every `interval` samples and joined by straight lines.
-#[derive(Debug, Clone)]
-pub struct InterpolatedGain {
-    path: PathGain,
-    interval: usize,
-    index: u64,
-    from: Complex32,
-    to: Complex32,
-}
-
-fn narrow(value: Complex64) -> Complex32 {
-    Complex32::new(value.re as f32, value.im as f32)
-}
-
-impl InterpolatedGain {
-    /// `doppler` in cycles per sample sets the interval: at most 1/256 of a turn, which keeps the
-    /// straight line within −80 dB of the curve.
-    pub fn new(path: PathGain, doppler: f64) -> Self {
-        let mut interval = 1;
-        while interval < 1024 && doppler * (2 * interval) as f64 <= 1.0 / 256.0 {
-            interval *= 2;
-        }
-        Self { from: narrow(path.at(0)), to: narrow(path.at(interval as u64)), path, interval, index: 0 }
+/// Samples from one evaluation of a gain to the next, between which a straight line does.
+///
+/// `doppler`, in cycles per sample, turns the gain by at most 1/256 of a cycle in that time, which keeps the
+/// line within −80 dB of the curve.
+pub fn evaluation_interval(doppler: f64) -> usize {
+    let mut interval = 1;
+    while interval < 1024 && doppler * (2 * interval) as f64 <= 1.0 / 256.0 {
+        interval *= 2;
     }
-
-    /// Writes the gains of the next `gains.len()` samples.
-    pub fn next(&mut self, gains: &mut [Complex32]) {
-        for gain in gains {
-            let within = (self.index % self.interval as u64) as usize;
-            if within == 0 && self.index > 0 {
-                self.from = self.to;
-                self.to = narrow(self.path.at(self.index + self.interval as u64));
-            }
-            *gain = self.from + (self.to - self.from) * (within as f32 / self.interval as f32);
-            self.index += 1;
-        }
-    }
+    interval
 }
 
 #[cfg(test)]
@@ -195,14 +181,28 @@ mod tests {
     }
 
     #[test]
+    fn a_specular_path_keeps_its_power_and_turns_at_its_share_of_the_doppler() {
+        let doppler = 1e-4;
+        let mut generator = Xoshiro256PlusPlus::seed_from_u64(4);
+        let path = PathGain::draw(Fading::Specular, 0.5, doppler, &mut generator);
+        assert!(!path.is_constant());
+        let turned = path.at(1000) * path.at(0).conj();
+        assert!((turned - 0.5 * Complex64::cis(TAU * 0.07)).norm() < 1e-9, "{turned}");
+        assert!(PathGain::draw(Fading::Specular, 1.0, 0.0, &mut generator).is_constant());
+    }
+
+    #[test]
     fn straight_lines_stay_close_to_the_curve() {
         let doppler = 3e-4;
         let mut generator = Xoshiro256PlusPlus::seed_from_u64(3);
         let path = PathGain::draw(Fading::Rayleigh, 1.0, doppler, &mut generator);
-        let mut gains = vec![Complex32::default(); 10_000];
-        InterpolatedGain::new(path.clone(), doppler).next(&mut gains);
-        for (index, gain) in gains.iter().enumerate() {
-            let error = (narrow(path.at(index as u64)) - gain).norm();
+        let interval = evaluation_interval(doppler) as u64;
+        assert!((2..=16).contains(&interval));
+        for index in 0..10_000 {
+            let from = index / interval * interval;
+            let share = (index - from) as f64 / interval as f64;
+            let line = path.at(from) * (1.0 - share) + path.at(from + interval) * share;
+            let error = (path.at(index) - line).norm();
             assert!(error < 3e-4, "sample {index}: {error}");
         }
     }

@@ -24,6 +24,7 @@ mod frequency_offset;
 mod kernel;
 mod noise;
 mod resampler;
+mod tdl;
 
 use std::collections::VecDeque;
 
@@ -33,12 +34,13 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 pub use config::{
     ChannelConfig, ChannelError, Fading, MAX_DELAY_SAMPLES, MAX_SAMPLING_OFFSET_PPM, MAX_SPAN_SAMPLES,
-    MAX_TAP_DELAY_NS, MAX_TAPS, Profile, Tap,
+    MAX_TAP_DELAY_NS, MAX_TAPS, Profile, SPECULAR_DOPPLER, Tap,
 };
 use delay_line::DelayLine;
 use frequency_offset::FrequencyOffset;
 use noise::Noise;
 use resampler::Resampler;
+pub use tdl::TdlModel;
 
 /// Samples that pass through the stages together: small enough for the first-level cache.
 const BLOCK: usize = 1024;

@@ -126,6 +126,52 @@ fn rayleigh_is_flat_static_and_of_unit_mean_power_over_seeds() {
 }
 
 #[test]
+fn tdl_profiles_have_unit_mean_power() {
+    for (text, tolerance) in [("tdl-a:100", 0.05), ("tdl-c:300", 0.05), ("tdl-d:100", 0.02)] {
+        let seeds = 2000;
+        let total: f64 = (0..seeds)
+            .map(|seed| {
+                let profile = text.parse().expect("known");
+                let config = ChannelConfig { profile, doppler_hz: 70.0, seed, ..ChannelConfig::default() };
+                let mut output = Vec::new();
+                let mut channel = Channel::new(config, RATE_HZ).expect("valid");
+                channel.process(&[Complex32::new(1.0, 0.0); 64], &mut output);
+                f64::from(output[63].norm_sqr())
+            })
+            .sum();
+        assert!((total / seeds as f64 - 1.0).abs() < tolerance, "{text}: {}", total / seeds as f64);
+    }
+}
+
+#[test]
+fn tdl_profiles_fade_at_the_doppler_that_was_set() {
+    // A tone through Rayleigh taps: E[y(t) y*(t + τ)] = J₀(2π f_d τ) (Clarke); J₀(1) = 0.7652, and the
+    // first zero is at 2.4048. At a high Doppler a short run holds many fades.
+    let doppler_hz = 10e3;
+    let lags = [1.0, 2.4048].map(|argument| (argument / (TAU * doppler_hz) * RATE_HZ).round() as usize);
+    let mut sums = [0.0; 3];
+    for seed in 0..25 {
+        let profile = "tdl-a:100".parse().expect("known");
+        let config = ChannelConfig { profile, doppler_hz, seed, ..ChannelConfig::default() };
+        let mut output = Vec::new();
+        let mut channel = Channel::new(config, RATE_HZ).expect("valid");
+        channel.process(&vec![Complex32::new(1.0, 0.0); 4096], &mut output);
+        let correlation = |lag: usize| -> f64 {
+            output[100..4000]
+                .iter()
+                .zip(&output[100 + lag..])
+                .map(|(a, b)| f64::from((a * b.conj()).re))
+                .sum()
+        };
+        sums[0] += correlation(0);
+        sums[1] += correlation(lags[0]);
+        sums[2] += correlation(lags[1]);
+    }
+    assert!((sums[1] / sums[0] - 0.7652).abs() < 0.03, "{}", sums[1] / sums[0]);
+    assert!((sums[2] / sums[0]).abs() < 0.05, "{}", sums[2] / sums[0]);
+}
+
+#[test]
 fn carrier_and_clock_offsets_are_the_ones_set() {
     // A tone through both offsets turns by (f + cfo)/fs cycles an input sample, and there are
     // 1 + ppm outputs for each of those.
@@ -169,6 +215,8 @@ fn any_config() -> impl Strategy<Value = ChannelConfig> {
         Just("rician:3"),
         Just("multipath"),
         Just("multipath-rayleigh"),
+        Just("tdl-b:100"),
+        Just("tdl-d:30"),
         Just("taps:0/0,260.4166667/-3/rayleigh,1000/-6"),
     ];
     (

@@ -28,8 +28,6 @@ use crate::{
     ofdm::{Carrier, Ofdm},
 };
 
-/// Whole-subcarrier offsets that are tried on each side.
-const MOST_SHIFT: i32 = 4;
 /// A path counts for the timing when its power is within this of the strongest one's (−20 dB) ...
 const SIGNIFICANT: f32 = 0.01;
 /// ... and this many times the mean of noise on a tap. Weaker taps together hold less than the noise.
@@ -137,8 +135,10 @@ impl Acquisition {
             Mode::Normal => {
                 self.transform(ofdm, &view, cfo, training, 0)?;
                 cfo += self.turn_between_copies();
+                // Chirps that peak at paths a whole prefix apart show an offset of so many subcarriers.
+                let most = (numerology.occupied_fraction() * prefix as f64 / 2.0).ceil() as i32 + 1;
                 let mut best = (0, -1.0);
-                for shift in -MOST_SHIFT..=MOST_SHIFT {
+                for shift in -most..=most {
                     self.transform(ofdm, &view, cfo, training, shift)?;
                     self.least_squares();
                     let metric = self.neighbour_agreement();
@@ -291,7 +291,9 @@ impl Acquisition {
                 self.still.resize(samples.len(), Complex32::default());
                 carrier.derotate(samples, view.dc, first, &mut self.still);
                 out.clear();
-                out.extend((0..=2 * span as usize).map(|delay| dot(&self.still[delay..delay + length], template)));
+                out.extend(
+                    (0..=2 * span as usize).map(|delay| dot(&self.still[delay..delay + length], template)),
+                );
             }
             let [up, down] = &self.correlations;
             let agreement = |shift: i32| -> Complex32 {
