@@ -18,6 +18,7 @@ use semcast_common::{
 };
 use semcast_phy::{
     framing::{control, header::FrameHeader},
+    mode::Mode,
     radio::datagram,
     receive::Demodulator,
 };
@@ -61,9 +62,10 @@ pub fn frame_header(bytes: &[u8]) {
 /// Control block of a frame, from the air.
 pub fn control_block(bytes: &[u8]) {
     let block = Bytes::copy_from_slice(bytes);
-    if let Ok((shapes, above)) = control::parse(&block) {
+    let resource_blocks = seeds::numerology().resource_blocks;
+    if let Ok(control) = control::parse(&block, resource_blocks) {
         // The block's length is limited by the header's field, not here.
-        if let Ok(again) = control::write(&shapes, &above) {
+        if let Ok(again) = control::write(&control.segments, control.allocation.as_ref(), &control.above) {
             assert_eq!(again, block);
         }
     }
@@ -134,21 +136,29 @@ pub fn air_datagram(bytes: &[u8]) {
     assert_eq!(reparsed.header, parsed.header);
 }
 
-/// Samples from the air: a good frame in which the input overwrites samples by any 32-bit floats.
-///
-/// The first byte is the size of the pieces in which the stream comes; then every ten bytes are the place of a sample
-/// (`u16`, little endian) and its two floats.
+/// Samples from the air. The first byte tells into what pieces the stream is cut, the second what it is: bit 0
+/// a robust frame, bit 1 no frame but the rest of the bytes as ci8 samples, again and again. What follows edits
+/// the frame, ten bytes each: a place (`u16`, little endian) and the sample's two floats.
 pub fn sample_stream(bytes: &[u8]) {
-    let Some((&piece, edits)) = bytes.split_first() else { return };
-    let mut samples = seeds::frame_samples().to_vec();
-    for edit in edits.as_chunks::<10>().0 {
-        let place = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % samples.len();
-        let re = f32::from_le_bytes([edit[2], edit[3], edit[4], edit[5]]);
-        let im = f32::from_le_bytes([edit[6], edit[7], edit[8], edit[9]]);
-        samples[place] = Complex32::new(re, im);
+    let [piece, kind, rest @ ..] = bytes else { return };
+    let mode = Mode::ALL[usize::from(kind & 1)];
+    let mut samples = seeds::frame_samples(mode).to_vec();
+    if kind & 2 != 0 {
+        let raw = rest.as_chunks::<2>().0.iter().cycle();
+        for (sample, raw) in samples.iter_mut().zip(raw) {
+            let [re, im] = raw.map(|value| f32::from(value as i8) / 127.0);
+            *sample = Complex32::new(re, im);
+        }
+    } else {
+        for edit in rest.as_chunks::<10>().0 {
+            let place = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % samples.len();
+            let re = f32::from_le_bytes([edit[2], edit[3], edit[4], edit[5]]);
+            let im = f32::from_le_bytes([edit[6], edit[7], edit[8], edit[9]]);
+            samples[place] = Complex32::new(re, im);
+        }
     }
     let mut demodulator = Demodulator::new(seeds::numerology());
-    for piece in samples.chunks(1 + 97 * usize::from(piece)) {
+    for piece in samples.chunks(1 + 97 * usize::from(*piece)) {
         demodulator.push(piece, &mut |frame| {
             assert!(frame.channel.snr_db.is_finite());
             assert!(frame.segments.len() <= semcast_phy::framing::MAX_SEGMENTS);

@@ -18,7 +18,9 @@ use semcast_common::{
     },
 };
 use semcast_phy::{
+    allocation::{Record, Strategy},
     framing::{Frame, Segment, SegmentShape, control, header::FrameHeader},
+    mode::Mode,
     numerology::Numerology,
     radio::datagram::{self, Header, Kind, SampleFormat, flags},
     transmit::Modulator,
@@ -37,9 +39,18 @@ pub fn frame_header() -> Vec<Vec<u8>> {
 pub fn control_block() -> Vec<Vec<u8>> {
     let coded = SegmentShape::Coded { mcs: 9, redundancy_version: 2, bytes: 1000 };
     let analog = SegmentShape::Analog { symbols: 70_000 };
-    [&[][..], &[coded], &[analog, coded, analog]]
-        .map(|shapes| control::write(shapes, b"for the layer above").expect("in range").to_vec())
+    let allocation = allocation();
+    [(&[][..], None), (&[coded], None), (&[analog, coded], Some(&allocation))]
+        .map(|(shapes, allocation)| {
+            control::write(shapes, allocation, b"for the layer above").expect("in range").to_vec()
+        })
         .to_vec()
+}
+
+/// Two segments, the second one more important.
+fn allocation() -> Record {
+    let levels: Vec<u8> = (0..numerology().resource_blocks as u8).map(|block| 3 * block % 16).collect();
+    Record::new(Strategy::Importance, levels.len(), &levels, &[1, 0], &[2, 3], &[4, 0]).expect("in range")
 }
 
 /// Message headers.
@@ -92,6 +103,7 @@ fn messages() -> Vec<(Role, Role, ControlMessage, usize)> {
                 message_id: 1,
                 session: 2,
                 missing,
+                uncorrected: vec![PartRange { feature: 1, start: 100, end: 9000 }],
                 frames: 4,
                 snr_db: 9.5,
                 complete: false,
@@ -197,36 +209,43 @@ pub fn numerology() -> Numerology {
     Numerology { fft_size: 128, cyclic_prefix: 16, resource_blocks: 6, sample_rate_hz: 1.92e6 }
 }
 
-/// A good frame with silence around it.
-pub fn frame_samples() -> &'static [Complex32] {
-    static SAMPLES: OnceLock<Vec<Complex32>> = OnceLock::new();
-    SAMPLES.get_or_init(|| {
-        let frame = Frame {
-            number: 1,
-            transmitter: 2,
-            control: Bytes::from_static(b"a message header would stand here"),
-            segments: vec![
-                Segment::Coded { mcs: 5, redundancy_version: 0, bytes: Bytes::from_static(&[7; 60]) },
-                Segment::Analog { symbols: vec![Complex32::new(0.6, 0.8); 90] },
-            ],
-        };
-        let mut samples = vec![Complex32::default(); 700];
-        Modulator::new(numerology()).modulate(&frame, &mut samples).expect("the frame fits");
-        samples.resize(samples.len() + 3000, Complex32::default());
-        samples
-    })
+/// A good frame of each mode with silence around it.
+pub fn frame_samples(mode: Mode) -> &'static [Complex32] {
+    static SAMPLES: OnceLock<[Vec<Complex32>; 2]> = OnceLock::new();
+    let samples = SAMPLES.get_or_init(|| {
+        Mode::ALL.map(|mode| {
+            let frame = Frame {
+                mode,
+                number: 1,
+                transmitter: 2,
+                control: Bytes::from_static(b"a message header would stand here"),
+                allocation: Some(allocation()),
+                segments: vec![
+                    Segment::Coded { mcs: 15, redundancy_version: 0, bytes: Bytes::from_static(&[7; 60]) },
+                    Segment::Analog { symbols: vec![Complex32::new(0.6, 0.8); 90] },
+                ],
+            };
+            let mut samples = vec![Complex32::default(); 700];
+            Modulator::new(numerology()).modulate(&frame, &mut samples).expect("the frame fits");
+            samples.resize(samples.len() + 20_000, Complex32::default());
+            samples
+        })
+    });
+    &samples[mode as usize]
 }
 
-/// Edits of a frame's samples.
+/// Edits of frames' samples, and raw samples.
 pub fn sample_stream() -> Vec<Vec<u8>> {
     let edit = |place: u16, re: f32, im: f32| {
         [&place.to_le_bytes()[..], &re.to_le_bytes(), &im.to_le_bytes()].concat()
     };
     vec![
-        vec![255],
-        [vec![3], edit(800, f32::NAN, 0.0)].concat(),
-        [vec![20], edit(1100, f32::INFINITY, -1.0), edit(1500, f32::MAX, f32::MIN)].concat(),
-        [vec![9], edit(1300, 1e30, 1e30), edit(2000, f32::MIN_POSITIVE, 1e-40)].concat(),
+        vec![255, 0],
+        vec![255, 1],
+        [vec![3, 0], edit(800, f32::NAN, 0.0)].concat(),
+        [vec![20, 1], edit(1100, f32::INFINITY, -1.0), edit(1500, f32::MAX, f32::MIN)].concat(),
+        [vec![9, 0], edit(1300, 1e30, 1e30), edit(2000, f32::MIN_POSITIVE, 1e-40)].concat(),
+        [vec![200, 2], (0..500).map(|n| (n * n % 251) as u8).collect()].concat(),
     ]
 }
 

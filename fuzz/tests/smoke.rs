@@ -2,7 +2,7 @@
 
 use std::panic::catch_unwind;
 
-use semcast_fuzz::TARGETS;
+use semcast_fuzz::{TARGETS, Target};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
 struct Random(u64);
@@ -43,22 +43,34 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     }
 }
 
+fn survives(target: &Target, mutations: usize, seed: u64) {
+    let seeds = (target.seeds)();
+    assert!(!seeds.is_empty(), "{} has no seed", target.name);
+    let mut random = Random(seed);
+    let mutations = (0..mutations).map(|_| {
+        let mut bytes = seeds[random.below(seeds.len())].clone();
+        let other = &seeds[random.below(seeds.len())];
+        mutate(&mut bytes, other, &mut random);
+        bytes
+    });
+    for bytes in std::iter::once(Vec::new()).chain(seeds.iter().cloned()).chain(mutations) {
+        let survived = catch_unwind(|| (target.run)(&bytes)).is_ok();
+        assert!(survived, "{} does not survive {bytes:02x?}", target.name);
+    }
+}
+
 #[test]
 fn every_target_survives_its_seeds_and_their_mutations() {
     for target in &TARGETS {
-        let seeds = (target.seeds)();
-        assert!(!seeds.is_empty(), "{} has no seed", target.name);
-        let mut random = Random(1);
-        let mutations = (0..target.mutations).map(|_| {
-            let mut bytes = seeds[random.below(seeds.len())].clone();
-            let other = &seeds[random.below(seeds.len())];
-            mutate(&mut bytes, other, &mut random);
-            bytes
-        });
-        for bytes in std::iter::once(Vec::new()).chain(seeds.iter().cloned()).chain(mutations) {
-            let survived = catch_unwind(|| (target.run)(&bytes)).is_ok();
-            assert!(survived, "{} does not survive {bytes:02x?}", target.name);
-        }
+        survives(target, target.mutations, 1);
+    }
+}
+
+#[test]
+#[ignore = "some minutes"]
+fn the_receiver_survives_many_more_streams_of_samples() {
+    for target in TARGETS.iter().filter(|target| target.name == "sample_stream") {
+        survives(target, 100 * target.mutations, 2);
     }
 }
 
@@ -69,22 +81,25 @@ fn seeds_are_accepted_by_their_parsers() {
     use semcast_fuzz::seeds;
     use semcast_phy::{
         framing::{control, header::FrameHeader},
+        mode::Mode,
         radio::datagram,
         receive::Demodulator,
     };
 
     assert!(seeds::frame_header().iter().all(|bytes| FrameHeader::parse(bytes).is_ok()));
     assert!(
-        seeds::control_block().iter().all(|bytes| control::parse(&Bytes::copy_from_slice(bytes)).is_ok())
+        seeds::control_block().iter().all(|bytes| control::parse(&Bytes::copy_from_slice(bytes), 6).is_ok())
     );
     let header = |bytes: &Vec<u8>| MessageHeader::parse(&Bytes::copy_from_slice(bytes)).is_ok();
     assert!(seeds::message_header().iter().all(header));
     assert!(seeds::control_message().iter().all(|bytes| wire::decode(bytes).is_ok()));
     assert!(seeds::air_datagram().iter().all(|bytes| datagram::parse(bytes).is_ok()));
     assert!(seeds::picture_file().iter().all(|bytes| file::decode_picture(bytes).is_ok()));
-    let mut frames = 0;
-    Demodulator::new(seeds::numerology()).push(seeds::frame_samples(), &mut |_| frames += 1);
-    assert_eq!(frames, 1, "the frame that is edited must be a good one");
+    for mode in Mode::ALL {
+        let mut frames = 0;
+        Demodulator::new(seeds::numerology()).push(seeds::frame_samples(mode), &mut |_| frames += 1);
+        assert_eq!(frames, 1, "the frame that is edited must be a good one, {mode:?}");
+    }
 }
 
 #[test]

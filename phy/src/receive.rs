@@ -9,7 +9,9 @@ use num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    allocation::amplitude,
     coding::transport_block::TransportBlockDecoder,
+    crest,
     estimation::{
         delays::DelayFitter,
         frame::{FrameEstimator, Rates},
@@ -28,7 +30,7 @@ use crate::{
         acquisition::{Acquired, Acquisition, dc_offset},
         detector::{Detection, Detector},
     },
-    transmit::{scrambling_seed, segment_elements},
+    transmit::{Arrangement, scrambling_seed, segment_elements},
 };
 
 /// Drift of the sampling clock over a frame, in samples, from which on symbols are cut out anew: less than what
@@ -120,6 +122,7 @@ pub struct Demodulator {
     variances: Vec<f32>,
     channel: Vec<Complex32>,
     positions: Vec<u32>,
+    arrangement: Arrangement,
     /// Data resource elements in the order in which they were filled, and the noise variance of each.
     elements: Vec<Complex32>,
     element_variances: Vec<f32>,
@@ -147,6 +150,7 @@ impl Demodulator {
             variances: Vec::new(),
             channel: vec![Complex32::default(); numerology.subcarriers()],
             positions: Vec::new(),
+            arrangement: Arrangement::default(),
             elements: Vec::new(),
             element_variances: Vec::new(),
             llrs: Vec::new(),
@@ -207,8 +211,8 @@ impl Demodulator {
             }
             State::Payload(heard) => {
                 let end = heard.acquired.symbol_window(&self.numerology, self.symbols(&heard));
-                // Room for the drift of the clocks.
-                if !self.holds(end + self.numerology.cyclic_prefix as i64) {
+                // A prefix beyond the last symbol's end: room for the drift of the clocks.
+                if !self.holds(end) {
                     self.state = State::Payload(heard);
                     return false;
                 }
@@ -292,20 +296,45 @@ impl Demodulator {
         let mut next = control_elements(acquired.mode, header.control_bytes);
         let seed = scrambling_seed(header.number, 1);
         let block = self.decode(0..next, header.control_bytes, Modulation::Qpsk, 0, seed)?;
-        let (shapes, control) = control::parse(&block).ok()?;
-        let mut segments = Vec::with_capacity(shapes.len());
-        for (index, shape) in shapes.iter().enumerate() {
-            let range = next..next.checked_add(segment_elements(shape).ok()?)?;
+        let control = control::parse(&block, self.numerology.resource_blocks).ok()?;
+        let lengths: Vec<usize> =
+            control.segments.iter().map(segment_elements).collect::<Result<_, _>>().ok()?;
+        if let Some(record) = &control.allocation {
+            // Segments come into the order in which they would lie without.
+            let above = header_symbols * self.numerology.subcarriers();
+            let free = self.positions.get_mut(next..)?;
+            free.iter_mut().for_each(|position| *position -= above as u32);
+            let layout = self.arrangement.arrange(record, &lengths, header.payload_symbols, free).ok()?;
+            if let Some(layout) = layout {
+                self.elements.truncate(next);
+                self.element_variances.truncate(next);
+                for segment in 0..lengths.len() {
+                    layout.gather(segment, &self.values[above..], &mut self.elements);
+                    layout.gather(segment, &self.variances[above..], &mut self.element_variances);
+                }
+            }
+        }
+        let mut segments = Vec::with_capacity(lengths.len());
+        for (index, (shape, length)) in control.segments.iter().zip(lengths).enumerate() {
+            let range = next..next.checked_add(length)?;
             next = range.end;
-            let symbols = self.elements.get(range.clone())?;
+            let seed = scrambling_seed(header.number, 2 + index);
             segments.push(match *shape {
-                SegmentShape::Analog { .. } => ReceivedSegment::Analog {
-                    symbols: symbols.to_vec(),
-                    noise_variance: self.element_variances[range].to_vec(),
-                },
+                SegmentShape::Analog { .. } => {
+                    let mut symbols = self.elements.get(range.clone())?.to_vec();
+                    let mut noise_variance = self.element_variances[range].to_vec();
+                    crest::unrotate(seed, &mut symbols);
+                    let offset =
+                        control.allocation.as_ref().map_or(0, |record| record.power_offsets()[index]);
+                    if offset != 0 {
+                        let inverse = 1.0 / amplitude(offset);
+                        symbols.iter_mut().for_each(|symbol| *symbol *= inverse);
+                        noise_variance.iter_mut().for_each(|variance| *variance *= inverse * inverse);
+                    }
+                    ReceivedSegment::Analog { symbols, noise_variance }
+                }
                 SegmentShape::Coded { mcs, redundancy_version, bytes } => {
                     let step = Mcs::from_index(mcs)?;
-                    let seed = scrambling_seed(header.number, 2 + index);
                     let decoded = self
                         .decode(range, bytes, step.modulation(), redundancy_version, seed)
                         .ok_or_else(|| SoftBits(self.llrs.clone()));
@@ -320,7 +349,7 @@ impl Demodulator {
             position: detection.position,
             samples: usize::try_from(end - detection.position).unwrap_or(0),
             header: *header,
-            control,
+            control: control.above,
             segments,
             channel: self.channel_state(acquired),
         })

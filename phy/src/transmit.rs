@@ -1,13 +1,17 @@
 //! The transmit chain: frame → samples.
 //!
 //! control block and segments → transport blocks ([`crate::coding`]) → scrambled, modulated resource
-//! elements ([`crate::modulation`]) → grid with pilots ([`crate::framing::grid`]) → OFDM symbols behind
-//! header and preamble ([`crate::ofdm`], [`crate::sync::preamble`]). Unit mean power throughout.
+//! elements ([`crate::modulation`]); analog symbols turned ([`crate::crest`]) and weighted → grid with pilots
+//! ([`crate::framing::grid`]), by resource block if there is an allocation ([`crate::allocation`]) → peaks
+//! lowered if asked for → OFDM symbols behind header and preamble ([`crate::ofdm`], [`crate::sync::preamble`]).
+//! Unit mean power throughout.
 
 use num_complex::Complex32;
 
 use crate::{
+    allocation::{FreeElements, Layout, LayoutError, Record, Strategy, amplitude},
     coding::transport_block::TransportBlockEncoder,
+    crest::{self, Crest},
     framing::{
         Frame, FrameCost, FramingError, MAX_PAYLOAD_SYMBOLS, Segment, SegmentShape,
         control::{self, control_elements},
@@ -20,6 +24,9 @@ use crate::{
     ofdm::Ofdm,
     sync::preamble::{preamble, preamble_samples},
 };
+
+/// Passes of clipping and filtering.
+const CREST_PASSES: usize = 4;
 
 /// Scrambling of header, control block and segments: different for every part and every frame.
 pub(crate) fn scrambling_seed(number: u16, part: usize) -> u32 {
@@ -41,6 +48,33 @@ pub fn segment_elements(shape: &SegmentShape) -> Result<usize, FramingError> {
     }
 }
 
+/// Finds where the segments of a frame with an allocation lie; both ends do it alike.
+#[derive(Default)]
+pub(crate) struct Arrangement {
+    free: FreeElements,
+    layout: Layout,
+}
+
+impl Arrangement {
+    /// `places` are those of the payload that the control block leaves, counted from the payload's first
+    /// symbol. `None` if segments simply lie one after the other there.
+    pub(crate) fn arrange(
+        &mut self,
+        record: &Record,
+        elements: &[usize],
+        symbols: usize,
+        places: &[u32],
+    ) -> Result<Option<&Layout>, LayoutError> {
+        if record.strategy() == Strategy::None {
+            return Ok(None);
+        }
+        self.free.set(record.resource_blocks(), places);
+        let free = &self.free;
+        self.layout.arrange(record, elements, symbols, |symbol, block| free.mask(symbol, block))?;
+        Ok(Some(&self.layout))
+    }
+}
+
 /// What of a mode is planned once.
 struct ModePlan {
     grid: Grid,
@@ -57,6 +91,8 @@ pub struct Modulator {
     bits: Vec<u8>,
     elements: Vec<Complex32>,
     positions: Vec<u32>,
+    arrangement: Arrangement,
+    crest: Option<Crest>,
     /// All subcarriers of all symbols of header and payload.
     resource: Vec<Complex32>,
 }
@@ -78,8 +114,16 @@ impl Modulator {
             bits: Vec::new(),
             elements: Vec::new(),
             positions: Vec::new(),
+            arrangement: Arrangement::default(),
+            crest: None,
             resource: Vec::new(),
         }
+    }
+
+    /// Lowers the peaks of all symbols after the preamble towards `target_db` above the mean power, by clipping
+    /// and filtering ([`Crest`]); `None`: leaves them as they are.
+    pub fn limit_peaks(&mut self, target_db: Option<f32>) {
+        self.crest = target_db.map(|target_db| Crest::new(&self.numerology, target_db, CREST_PASSES));
     }
 
     /// Data resource elements that `symbols` payload symbols leave for segments beside a control block for
@@ -94,8 +138,13 @@ impl Modulator {
     /// Appends a frame's samples to `out`.
     pub fn modulate(&mut self, frame: &Frame, out: &mut Vec<Complex32>) -> Result<FrameCost, FramingError> {
         let shapes: Vec<_> = frame.segments.iter().map(Segment::shape).collect();
-        let block = control::write(&shapes, &frame.control)?;
-        let payload: usize = shapes.iter().map(segment_elements).sum::<Result<_, _>>()?;
+        let allocation = frame.allocation.as_ref();
+        if allocation.is_some_and(|record| record.resource_blocks() != self.numerology.resource_blocks) {
+            return Err(FramingError::Allocation);
+        }
+        let block = control::write(&shapes, allocation, &frame.control)?;
+        let segment_elements: Vec<_> = shapes.iter().map(segment_elements).collect::<Result<_, _>>()?;
+        let payload: usize = segment_elements.iter().sum();
         let block_elements = control_elements(frame.mode, block.len());
         let plan = &self.plans[frame.mode as usize];
         let header_symbols = plan.header_symbols;
@@ -122,7 +171,16 @@ impl Modulator {
                     let elements = step.symbols_for_bytes(bytes.len());
                     self.code(bytes, elements, step.modulation(), *redundancy_version, seed)?;
                 }
-                Segment::Analog { symbols } => self.elements.extend_from_slice(symbols),
+                Segment::Analog { symbols } => {
+                    let first = self.elements.len();
+                    self.elements.extend_from_slice(symbols);
+                    let own = &mut self.elements[first..];
+                    crest::rotate(scrambling_seed(frame.number, 2 + index), own);
+                    let offset = allocation.map_or(0, |record| record.power_offsets()[index]);
+                    if offset != 0 {
+                        own.iter_mut().for_each(|symbol| *symbol *= amplitude(offset));
+                    }
+                }
             }
         }
 
@@ -134,8 +192,35 @@ impl Modulator {
         }
         self.positions.clear();
         plan.grid.positions(0, symbols, &mut self.positions);
+        let in_order = header_elements + block_elements;
+        let above = (header_symbols * self.numerology.subcarriers()) as u32;
+        let layout = match allocation {
+            Some(record) => {
+                let free = &mut self.positions[in_order..];
+                free.iter_mut().for_each(|position| *position -= above);
+                self.arrangement.arrange(record, &segment_elements, payload_symbols, free)?
+            }
+            None => None,
+        };
+        if let Some(layout) = layout {
+            let mut next = in_order;
+            for (segment, &count) in segment_elements.iter().enumerate() {
+                let region = &mut self.resource[above as usize..];
+                layout.scatter(segment, &self.elements[next..next + count], region);
+                next += count;
+            }
+            self.elements.truncate(in_order);
+        } else if allocation.is_some() {
+            self.positions[in_order..].iter_mut().for_each(|position| *position += above);
+        }
         for (&position, &element) in self.positions.iter().zip(&self.elements) {
             self.resource[position as usize] = element;
+        }
+        if let Some(crest) = &mut self.crest {
+            let subcarriers = self.numerology.subcarriers();
+            for (symbol, values) in self.resource.chunks_exact_mut(subcarriers).enumerate() {
+                crest.reduce(values, plan.grid.pilots(symbol));
+            }
         }
 
         let before = out.len();

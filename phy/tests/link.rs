@@ -32,6 +32,7 @@ fn random_frame(rng: &mut StdRng, number: u16, mcs: Mcs) -> Frame {
         number,
         transmitter: 77,
         control: Bytes::from(vec![number as u8; 40]),
+        allocation: None,
         segments: vec![
             Segment::Coded { mcs: mcs.index(), redundancy_version: 0, bytes: Bytes::from(bytes) },
             Segment::Analog { symbols },

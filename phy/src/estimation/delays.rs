@@ -196,9 +196,11 @@ impl DelayFitter {
             })
             .collect();
         for row in taps.chunks_exact(window.taps) {
-            out.extend(basis.chunks_exact(window.taps).map(|turns| {
-                turns.iter().zip(row).map(|(turn, tap)| turn * tap).sum::<Complex32>()
-            }));
+            out.extend(
+                basis
+                    .chunks_exact(window.taps)
+                    .map(|turns| turns.iter().zip(row).map(|(turn, tap)| turn * tap).sum::<Complex32>()),
+            );
         }
     }
 

@@ -106,7 +106,9 @@ impl FrameEstimator {
     pub fn new(numerology: &Numerology) -> Self {
         Self {
             numerology: *numerology,
-            frequencies: (0..numerology.subcarriers()).map(|k| numerology.frequency_index(k) as f32).collect(),
+            frequencies: (0..numerology.subcarriers())
+                .map(|k| numerology.frequency_index(k) as f32)
+                .collect(),
             blocks: Vec::new(),
             taps: Vec::new(),
             fits: Vec::new(),
@@ -203,8 +205,11 @@ impl FrameEstimator {
         let rows = &self.responses[skipped..];
         (0..self.numerology.resource_blocks).map(move |rb| {
             let range = rb * SUBCARRIERS_PER_RB..(rb + 1) * SUBCARRIERS_PER_RB;
-            let sum: f32 =
-                rows.chunks_exact(subcarriers).flat_map(|row| &row[range.clone()]).map(|h| h.norm_sqr()).sum();
+            let sum: f32 = rows
+                .chunks_exact(subcarriers)
+                .flat_map(|row| &row[range.clone()])
+                .map(|h| h.norm_sqr())
+                .sum();
             sum * subcarriers as f32 / (rows.len() * SUBCARRIERS_PER_RB) as f32
         })
     }
@@ -467,7 +472,8 @@ impl FrameEstimator {
         let (phase, slope) = (self.known_phase(symbol), self.slope(symbol));
         let (index, weight) = self.place(symbol);
         let before = &self.responses[index * subcarriers..][..subcarriers];
-        let after = if weight > 0.0 { &self.responses[(index + 1) * subcarriers..][..subcarriers] } else { before };
+        let after =
+            if weight > 0.0 { &self.responses[(index + 1) * subcarriers..][..subcarriers] } else { before };
         let row = &values[symbol * subcarriers..][..subcarriers];
         let sent = grid.row(symbol);
         grid.pilots(symbol).iter().map(move |&k| {

@@ -1,6 +1,7 @@
 //! The control block: the list of segments, and the bytes of the layer above.
 //!
-//! `[count][count × 5 bytes][bytes of the layer above]`. A segment is
+//! `[count][count × 5 bytes][allocation][bytes of the layer above]`. Bits 0–6 of the first byte are the number of
+//! segments, bit 7 tells whether there is an allocation ([`Record`]). A segment is
 //!
 //! | bytes | field |
 //! |-------|-------|
@@ -13,14 +14,19 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use super::{FramingError, MAX_CONTROL_BYTES, MAX_SEGMENTS, SegmentShape};
-use crate::mode::Mode;
+use super::{FramingError, MAX_CONTROL_BYTES, MAX_SEGMENTS, SegmentShape, header::MAX_CONTROL_BLOCK_BYTES};
+use crate::{
+    allocation::{Record, RecordError},
+    mode::Mode,
+};
 
 /// Bytes of one segment in the list.
 const ENTRY_BYTES: usize = 5;
 /// Most symbols of an analog segment.
 const MAX_ANALOG: usize = (1 << 24) - 1;
 const CRC_BITS: usize = 24;
+/// In the first byte: an allocation follows the list.
+const ALLOCATED: u8 = 0x80;
 
 /// Why bytes are no control block.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -31,6 +37,20 @@ pub enum ControlError {
     /// A segment's entry is out of range.
     #[error("segment {0} of the control block is out of range")]
     Entry(usize),
+    /// The allocation cannot be read.
+    #[error(transparent)]
+    Allocation(#[from] RecordError),
+}
+
+/// What a control block says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// The frame's segments.
+    pub segments: Vec<SegmentShape>,
+    /// Where they lie, if not in the order of the grid.
+    pub allocation: Option<Record>,
+    /// Bytes of the layer above.
+    pub above: Bytes,
 }
 
 /// Data resource elements that a control block of `bytes` bytes takes.
@@ -39,15 +59,22 @@ pub fn control_elements(mode: Mode, bytes: usize) -> usize {
 }
 
 /// Writes a control block.
-pub fn write(segments: &[SegmentShape], above: &[u8]) -> Result<Bytes, FramingError> {
+pub fn write(
+    segments: &[SegmentShape],
+    allocation: Option<&Record>,
+    above: &[u8],
+) -> Result<Bytes, FramingError> {
     if segments.len() > MAX_SEGMENTS {
         return Err(FramingError::Segments(segments.len()));
     }
     if above.len() > MAX_CONTROL_BYTES {
         return Err(FramingError::Control(above.len()));
     }
+    if allocation.is_some_and(|record| record.order().len() != segments.len()) {
+        return Err(FramingError::Allocation);
+    }
     let mut block = BytesMut::with_capacity(block_bytes(segments.len(), above.len()));
-    block.put_u8(segments.len() as u8);
+    block.put_u8(segments.len() as u8 | if allocation.is_some() { ALLOCATED } else { 0 });
     for segment in segments {
         let (first, second, length, most) = match *segment {
             SegmentShape::Coded { mcs, redundancy_version, bytes } => {
@@ -65,19 +92,26 @@ pub fn write(segments: &[SegmentShape], above: &[u8]) -> Result<Bytes, FramingEr
         block.put_u8(second);
         block.put_uint_le(length as u64, 3);
     }
+    if let Some(record) = allocation {
+        block.extend_from_slice(&record.write());
+    }
     block.extend_from_slice(above);
+    if block.len() > MAX_CONTROL_BLOCK_BYTES {
+        return Err(FramingError::Control(above.len()));
+    }
     Ok(block.freeze())
 }
 
-/// Bytes of a control block.
+/// Bytes of a control block without allocation.
 pub fn block_bytes(segments: usize, above: usize) -> usize {
     1 + ENTRY_BYTES * segments + above
 }
 
-/// Takes a control block apart: the segments and the bytes of the layer above.
-pub fn parse(block: &Bytes) -> Result<(Vec<SegmentShape>, Bytes), ControlError> {
+/// Takes the control block of a grid of `resource_blocks` blocks apart.
+pub fn parse(block: &Bytes, resource_blocks: usize) -> Result<Control, ControlError> {
     let short = || ControlError::Short(block.len());
-    let count = usize::from(*block.first().ok_or_else(short)?);
+    let first = *block.first().ok_or_else(short)?;
+    let count = usize::from(first & !ALLOCATED);
     if count > MAX_SEGMENTS {
         return Err(ControlError::Entry(count));
     }
@@ -98,7 +132,13 @@ pub fn parse(block: &Bytes) -> Result<(Vec<SegmentShape>, Bytes), ControlError> 
             if length == 0 { Err(ControlError::Entry(index)) } else { Ok(shape) }
         })
         .collect::<Result<_, _>>()?;
-    Ok((segments, block.slice(end..)))
+    let (allocation, length) = if first & ALLOCATED != 0 {
+        let (record, length) = Record::parse(&block[end..], resource_blocks, count)?;
+        (Some(record), length)
+    } else {
+        (None, 0)
+    };
+    Ok(Control { segments, allocation, above: block.slice(end + length..) })
 }
 
 #[cfg(test)]
@@ -115,20 +155,36 @@ mod tests {
         proptest::collection::vec(prop_oneof![coded, analog], 0..=MAX_SEGMENTS)
     }
 
+    const BLOCKS: usize = 25;
+
+    fn allocation(segments: usize, seed: u16) -> Record {
+        let order: Vec<u8> = (0..segments as u8).rev().collect();
+        let strategy = crate::allocation::Strategy::Random { seed };
+        Record::new(strategy, BLOCKS, &[], &order, &vec![3; segments], &vec![-2; segments])
+            .expect("an allocation within all limits")
+    }
+
     proptest! {
         #[test]
-        fn blocks_come_back(shapes in shapes(), above in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let block = write(&shapes, &above).unwrap();
-            let (parsed, rest) = parse(&block).unwrap();
-            prop_assert_eq!(parsed, shapes);
-            prop_assert_eq!(rest.as_ref(), above.as_slice());
+        fn blocks_come_back(
+            shapes in shapes(),
+            seed: Option<u16>,
+            above in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let record = seed.map(|seed| allocation(shapes.len(), seed));
+            let block = write(&shapes, record.as_ref(), &above).unwrap();
+            let control = parse(&block, BLOCKS).unwrap();
+            prop_assert_eq!(control.segments, shapes);
+            prop_assert_eq!(control.allocation, record);
+            prop_assert_eq!(control.above.as_ref(), above.as_slice());
         }
 
         #[test]
         fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let block = Bytes::from(bytes);
-            if let Ok((shapes, above)) = parse(&block) {
-                prop_assert_eq!(write(&shapes, &above).unwrap(), block);
+            if let Ok(control) = parse(&block, BLOCKS) {
+                let again = write(&control.segments, control.allocation.as_ref(), &control.above).unwrap();
+                prop_assert_eq!(again, block);
             }
         }
     }

@@ -14,7 +14,11 @@ use bytes::Bytes;
 use num_complex::Complex32;
 use thiserror::Error;
 
-use crate::{coding::CodingError, mode::Mode};
+use crate::{
+    allocation::{LayoutError, Record},
+    coding::CodingError,
+    mode::Mode,
+};
 
 /// Most OFDM symbols of payload in a frame: bounds a receiver's memory and the channel's ageing.
 pub const MAX_PAYLOAD_SYMBOLS: usize = 560;
@@ -34,6 +38,8 @@ pub struct Frame {
     pub transmitter: u16,
     /// Bytes for the layer above, sent robustly.
     pub control: Bytes,
+    /// Which resource blocks carry which segment; `None`: one after the other over the whole band.
+    pub allocation: Option<Record>,
     /// What the frame carries, at most [`MAX_SEGMENTS`].
     pub segments: Vec<Segment>,
 }
@@ -147,6 +153,12 @@ pub enum FramingError {
     /// The frame would be longer than a receiver accepts.
     #[error("frame of {0} payload symbols: at most {MAX_PAYLOAD_SYMBOLS}")]
     TooLong(usize),
+    /// The allocation is for another number of segments or resource blocks.
+    #[error("the allocation is not for this frame's segments and resource blocks")]
+    Allocation,
+    /// The allocation gives no layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The channel code refused.
     #[error(transparent)]
     Coding(#[from] CodingError),
