@@ -111,6 +111,9 @@ pub struct Sending {
     /// SNR to prepare the message for, in dB, instead of what the receiver reports
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     pub design_snr: Option<f64>,
+    /// Frames: auto (by what the receiver reports), normal (short) or robust (heard far below the noise)
+    #[arg(long, value_name = "WHICH", value_parser = ["auto", "normal", "robust"])]
+    pub mode: Option<String>,
     /// Most rounds of sending again what was lost
     #[arg(long, value_name = "ROUNDS")]
     pub max_resends: Option<i64>,
@@ -123,6 +126,7 @@ impl Sending {
             .set("--system", "transmitter.system", self.system.clone())
             .set("--cbr", "transmitter.cbr", self.cbr)
             .set("--design-snr", "transmitter.design_snr_db", self.design_snr)
+            .set("--mode", "transmitter.mode", self.mode.clone())
             .set("--max-resends", "transmitter.max_resends", self.max_resends);
     }
 }

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use semcast_common::{
     config::Overrides,
     report::{Quality, Report, Setting},
-    wire::SendOptions,
+    wire::{ModeChoice, SendOptions},
 };
 
 use crate::{
@@ -40,6 +40,9 @@ pub struct Args {
     /// Step of the MCS ladder for coded payloads
     #[arg(long, value_name = "INDEX")]
     mcs: Option<u8>,
+    /// Frames: auto (by what the receiver reports), normal (short) or robust (heard far below the noise)
+    #[arg(long, value_name = "WHICH")]
+    mode: Option<ModeChoice>,
     /// Most rounds of sending again what was lost
     #[arg(long, value_name = "ROUNDS")]
     max_resends: Option<u8>,
@@ -65,6 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         cbr: args.cbr,
         design_snr_db: args.design_snr,
         mcs: args.mcs,
+        mode: args.mode,
         max_resends: args.max_resends,
         repeat: args.repeat,
     };

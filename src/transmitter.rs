@@ -56,6 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         system: config.transmitter.system,
         cbr: config.transmitter.cbr,
         design_snr_db: config.transmitter.design_snr_db,
+        mode: config.transmitter.mode,
         max_resends: config.transmitter.max_resends,
         device: flags::device(config.transmitter.device),
         number: args.number,

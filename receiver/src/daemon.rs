@@ -357,6 +357,7 @@ impl Daemon {
             snr_db_estimated: summary.snr_db,
             cfo_hz_estimated: summary.cfo_hz,
             frames_received: summary.frames,
+            segments_combined: summary.segments_combined,
             arrived: summary.arrived,
             missing: summary.missing,
             device: self.device.clone(),
@@ -373,6 +374,7 @@ impl Daemon {
             system = %done.system,
             snr_db = summary.snr_db,
             frames = summary.frames,
+            combined = summary.segments_combined,
             missing = summary.missing,
             confidence,
             "message received"

@@ -1,4 +1,5 @@
-//! The listener: a thread that takes samples from the radio and hands on the frames in them.
+//! The listener: a thread that takes samples from the radio and hands on the frames in them, after another try
+//! of what could not be corrected ([`crate::combining`]).
 //!
 //! It blocks on the radio, and on its queue when the rest of the daemon is busy: then the radio waits, and
 //! with it the air.
@@ -18,6 +19,8 @@ use semcast_phy::{
 };
 use tokio::sync::mpsc;
 
+use crate::combining::Combiner;
+
 /// Samples that are demodulated at a time.
 const PIECE_SAMPLES: usize = 8192;
 /// How long the thread waits after an error of the radio before it tries again.
@@ -28,6 +31,8 @@ const RADIO_PAUSE: Duration = Duration::from_millis(200);
 pub struct HeardFrame {
     /// The frame.
     pub frame: ReceivedFrame,
+    /// How many of its segments could be corrected only together with earlier transmissions of them.
+    pub segments_combined: u32,
     /// When its first samples came, in µs since the Unix epoch.
     pub first_sample_unix_us: u64,
     /// When it was complete.
@@ -76,6 +81,7 @@ pub fn listen(
 ) {
     let mut samples: Vec<Complex32> = Vec::new();
     let mut marks = Marks::default();
+    let mut combiner = Combiner::default();
     let mut position = 0i64;
     while !stop.load(Ordering::Relaxed) && !frames.is_closed() {
         samples.clear();
@@ -105,11 +111,15 @@ pub fn listen(
             let mut complete = Vec::new();
             demodulator.push(piece, &mut |frame| complete.push(frame));
             marks.spent += started.elapsed();
-            for frame in complete {
+            for mut frame in complete {
+                let started = Instant::now();
+                let segments_combined = combiner.combine(&mut frame);
+                marks.spent += started.elapsed();
                 let heard = HeardFrame {
                     first_sample_unix_us: marks.time_of(frame.position),
                     done_unix_us: unix_us(),
                     demodulate: std::mem::take(&mut marks.spent),
+                    segments_combined,
                     frame,
                 };
                 if frames.blocking_send(heard).is_err() {

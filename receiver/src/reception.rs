@@ -12,7 +12,7 @@ use std::{
 
 use semcast_common::{
     message::{MAX_FEATURES, ReceivedMessage},
-    segmentation::{Assembly, MessageHeader, PartRange},
+    segmentation::{Assembly, MessageHeader, PartRange, header::Part},
     wire::{MAX_MISSING_RANGES, MessageReceipt, MessageSent, Undecodable},
 };
 use semcast_phy::framing::ReceivedSegment;
@@ -54,6 +54,8 @@ pub struct ReceptionSummary {
     pub key: MessageKey,
     /// Frames heard.
     pub frames: u32,
+    /// Coded segments that came intact only by combining transmissions of them.
+    pub segments_combined: u32,
     /// Mean SNR over its frames in dB.
     pub snr_db: f32,
     /// Carrier offset of its last frame in Hz.
@@ -84,6 +86,8 @@ pub enum Action {
 struct Open {
     key: MessageKey,
     assembly: Assembly,
+    /// What came but could not be corrected, intact by now or not; sorted, without overlap.
+    uncorrected: Vec<PartRange>,
     summary: ReceptionSummary,
     snr_sum: f64,
     last_frame: u16,
@@ -146,9 +150,11 @@ impl Reception {
         self.open.push_back(Open {
             key,
             assembly: Assembly::new(header.clone()),
+            uncorrected: Vec::new(),
             summary: ReceptionSummary {
                 key,
                 frames: 0,
+                segments_combined: 0,
                 snr_db: 0.0,
                 cfo_hz: 0.0,
                 arrived: 0,
@@ -169,7 +175,7 @@ impl Reception {
     pub fn sent(&mut self, sent: MessageSent, now: Instant) -> Vec<Action> {
         let key = MessageKey::of(&sent);
         if self.done.contains(&key) {
-            return vec![Action::Receipt(receipt(key, Vec::new(), 0, 0.0, true))];
+            return vec![Action::Receipt(MessageReceipt { complete: true, ..unheard(key, Vec::new()) })];
         }
         match self.open.iter().position(|open| open.key == key) {
             Some(index) => {
@@ -228,7 +234,7 @@ impl Reception {
                 let everything = (0..MAX_FEATURES)
                     .map(|feature| PartRange { feature: feature as u8, start: 0, end: u32::MAX })
                     .collect();
-                Action::Receipt(receipt(key, everything, 0, 0.0, false))
+                Action::Receipt(unheard(key, everything))
             });
         }
         actions
@@ -242,7 +248,7 @@ impl Reception {
             return self.finish(index);
         }
         let missing = open.assembly.missing(MAX_MISSING_RANGES);
-        vec![Action::Receipt(receipt(open.key, missing, open.summary.frames, open.mean_snr_db(), false))]
+        vec![Action::Receipt(open.receipt(missing))]
     }
 
     /// Ends a message: its decoder gets what has arrived.
@@ -253,12 +259,11 @@ impl Reception {
             return vec![lost(open.key, "none of its segments could be corrected")];
         }
         let missing = open.assembly.missing(MAX_MISSING_RANGES);
-        let complete = missing.is_empty();
         let total: u64 =
             open.assembly.header().features.iter().map(|feature| u64::from(feature.length())).sum();
         let lacking: u64 = missing.iter().map(|part| u64::from(part.end - part.start)).sum();
         let snr_db = open.mean_snr_db();
-        let receipt = receipt(open.key, missing, open.summary.frames, snr_db, complete);
+        let receipt = open.receipt(missing);
         let summary = ReceptionSummary { snr_db, arrived: total - lacking, missing: lacking, ..open.summary };
         vec![Action::Receipt(receipt), Action::Decode(Box::new((summary, open.assembly.to_message())))]
     }
@@ -276,10 +281,10 @@ impl Open {
         let frame = &heard.frame;
         for (part, segment) in header.parts.iter().zip(&frame.segments) {
             match segment {
-                ReceivedSegment::Coded { bytes: Some(bytes), .. } => {
+                ReceivedSegment::Coded { decoded: Ok(bytes), .. } => {
                     self.assembly.add_digital(part.feature, part.start, bytes);
                 }
-                ReceivedSegment::Coded { bytes: None, .. } => {}
+                ReceivedSegment::Coded { decoded: Err(_), length, .. } => self.note(part, *length),
                 ReceivedSegment::Analog { symbols, noise_variance } => {
                     self.assembly.add_analog(part.feature, part.start, symbols, noise_variance);
                 }
@@ -289,9 +294,40 @@ impl Open {
         self.last_frame = frame.header.number;
         self.snr_sum += f64::from(frame.channel.snr_db);
         self.summary.frames += 1;
+        self.summary.segments_combined += heard.segments_combined;
         self.summary.cfo_hz = frame.channel.cfo_hz as f32;
         self.summary.demodulate += heard.demodulate;
         self.summary.last_frame_unix_us = heard.done_unix_us;
+    }
+
+    /// Notes that a segment came but could not be corrected. Beyond so many ranges the transmitter is told less:
+    /// it then sends what does not need soft bits.
+    fn note(&mut self, part: &Part, length: usize) {
+        let feature = self.assembly.header().features.get(usize::from(part.feature));
+        let whole = feature.map_or(0, |shape| shape.length());
+        let end = u32::try_from(length).ok().and_then(|length| part.start.checked_add(length));
+        if let Some(end) = end.filter(|&end| part.start < end && end <= whole)
+            && self.uncorrected.len() < MAX_MISSING_RANGES
+        {
+            self.uncorrected.push(PartRange { feature: part.feature, start: part.start, end });
+            self.uncorrected = PartRange::union(std::mem::take(&mut self.uncorrected));
+        }
+    }
+
+    /// What to tell the transmitter, given what is missing.
+    fn receipt(&self, missing: Vec<PartRange>) -> MessageReceipt {
+        let not_heard = PartRange::difference(&missing, &self.uncorrected);
+        let mut uncorrected = PartRange::difference(&missing, &not_heard);
+        uncorrected.truncate(MAX_MISSING_RANGES);
+        MessageReceipt {
+            message_id: self.key.message,
+            session: u32::from(self.key.transmitter),
+            complete: missing.is_empty(),
+            missing,
+            uncorrected,
+            frames: self.summary.frames,
+            snr_db: self.mean_snr_db(),
+        }
     }
 
     fn mean_snr_db(&self) -> f32 {
@@ -299,20 +335,16 @@ impl Open {
     }
 }
 
-fn receipt(
-    key: MessageKey,
-    missing: Vec<PartRange>,
-    frames: u32,
-    snr_db: f32,
-    complete: bool,
-) -> MessageReceipt {
+/// The receipt for a message of which nothing was heard.
+fn unheard(key: MessageKey, missing: Vec<PartRange>) -> MessageReceipt {
     MessageReceipt {
         message_id: key.message,
         session: u32::from(key.transmitter),
         missing,
-        frames,
-        snr_db,
-        complete,
+        uncorrected: Vec::new(),
+        frames: 0,
+        snr_db: 0.0,
+        complete: false,
     }
 }
 
@@ -325,14 +357,15 @@ fn lost(key: MessageKey, reason: &str) -> Action {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bytes::Bytes;
     use semcast_common::{
         message::{ModelDigest, ReceivedFeature, SystemId},
-        segmentation::header::{FeatureShape, Part},
+        segmentation::header::FeatureShape,
     };
     use semcast_phy::{
-        framing::header::FrameHeader,
+        framing::{SoftBits, header::FrameHeader},
+        mode::Mode,
         receive::{ChannelState, ReceivedFrame},
     };
 
@@ -350,27 +383,36 @@ mod tests {
             features: vec![FeatureShape::Digital { bytes: BYTES }],
             parts: vec![Part { feature: 0, start: 10 * part }],
         };
+        let decoded = if intact { Ok(Bytes::from(vec![part as u8; 10])) } else { Err(SoftBits(Vec::new())) };
+        let segment = ReceivedSegment::Coded { mcs: 0, redundancy_version: 0, length: 10, decoded };
         HeardFrame {
-            frame: ReceivedFrame {
-                position: 0,
-                samples: 1000,
-                header: FrameHeader { control_bytes: 1, payload_symbols: 1, number, transmitter: 3 },
-                control: header.to_bytes(),
-                segments: vec![ReceivedSegment::Coded {
-                    mcs: 0,
-                    length: 10,
-                    bytes: intact.then(|| Bytes::from(vec![part as u8; 10])),
-                }],
-                channel: ChannelState {
-                    snr_db_per_rb: vec![10.0; 25],
-                    snr_db: 10.0,
-                    cfo_hz: 1.0,
-                    clock_offset_ppm: 0.0,
-                },
-            },
+            frame: received(number, &header, vec![segment]),
+            segments_combined: 0,
             first_sample_unix_us: 1,
             done_unix_us: 2,
             demodulate: Duration::from_millis(1),
+        }
+    }
+
+    /// A frame of transmitter 3, as the demodulator gives it.
+    pub(crate) fn received(
+        number: u16,
+        header: &MessageHeader,
+        segments: Vec<ReceivedSegment>,
+    ) -> ReceivedFrame {
+        ReceivedFrame {
+            mode: Mode::Normal,
+            position: 0,
+            samples: 1000,
+            header: FrameHeader { control_bytes: 1, payload_symbols: 1, number, transmitter: 3 },
+            control: header.to_bytes(),
+            segments,
+            channel: ChannelState {
+                snr_db_per_rb: vec![10.0; 25],
+                snr_db: 10.0,
+                cfo_hz: 1.0,
+                clock_offset_ppm: 0.0,
+            },
         }
     }
 
@@ -418,6 +460,43 @@ mod tests {
         assert_eq!(missing(&actions), [(10, 20)]);
         let actions = reception.frame(&heard(3, 1, true), now).unwrap();
         assert!(matches!(&actions[..], [Action::Receipt(_), Action::Decode(_)]));
+    }
+
+    #[test]
+    fn what_came_uncorrected_is_told_from_what_was_not_heard() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.frame(&heard(0, 0, false), now).unwrap();
+        reception.frame(&heard(1, 1, true), now).unwrap();
+        reception.sent(sent(2, false), now);
+        let actions = reception.tick(now + SILENCE, now, true);
+        let [Action::Receipt(receipt)] = &actions[..] else { panic!("a receipt, not {actions:?}") };
+        let range = |start, end| PartRange { feature: 0, start, end };
+        assert_eq!(receipt.missing, [range(0, 10), range(20, 30)]);
+        assert_eq!(receipt.uncorrected, [range(0, 10)]);
+        assert_eq!(receipt.frames, 2);
+
+        // Corrected in the next round by what was kept: no more to be told of it, and counted.
+        let mut corrected = heard(3, 0, true);
+        corrected.segments_combined = 1;
+        reception.frame(&corrected, now).unwrap();
+        reception.frame(&heard(4, 2, false), now).unwrap();
+        let actions = reception.sent(sent(4, false), now);
+        let [Action::Receipt(receipt)] = &actions[..] else { panic!("a receipt, not {actions:?}") };
+        assert_eq!((&receipt.missing, &receipt.uncorrected), (&vec![range(20, 30)], &vec![range(20, 30)]));
+        let actions = reception.frame(&heard(5, 2, true), now).unwrap();
+        assert!(matches!(&actions[..], [_, Action::Decode(work)] if work.0.segments_combined == 1));
+    }
+
+    #[test]
+    fn segments_that_do_not_fit_their_message_are_not_asked_for() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        let mut odd = heard(0, 2, false);
+        if let ReceivedSegment::Coded { length, .. } = &mut odd.frame.segments[0] {
+            *length = usize::MAX;
+        }
+        reception.frame(&odd, now).unwrap();
+        let actions = reception.sent(sent(0, false), now);
+        assert!(matches!(&actions[..], [Action::Receipt(receipt)] if receipt.uncorrected.is_empty()));
     }
 
     #[test]

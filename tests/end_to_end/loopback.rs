@@ -183,6 +183,45 @@ async fn offsets_and_echoes_are_overcome_20_times_of_20() {
     }
 }
 
+/// Ten times as much noise as signal: the robust sounding frame finds the link, and messages follow in robust frames.
+#[tokio::test]
+async fn far_below_the_noise_messages_arrive_in_robust_frames() {
+    let deep = ["--snr", "-10", "--channel", "awgn", "--seed", "2"];
+    let text = "CQ CQ de semcast: far below the noise.";
+    let run = loopback(None, &[&["--text", text], &deep[..]].concat()).await.expect_arrival();
+    assert_eq!(run.bytes("received.txt"), text.as_bytes());
+    assert_eq!(run.report()["mode"], "robust");
+    assert!((run.number("snr_db_estimated") + 10.0).abs() < 1.5, "{} dB", run.number("snr_db_estimated"));
+
+    let picture = scene(64, 48, 6);
+    let run = loopback(Some(&picture), &[&["--system", "ae"], &deep[..]].concat()).await.expect_arrival();
+    assert_eq!(run.report()["mode"], "robust");
+    assert_eq!(run.number("missing"), 0.0);
+    assert!(run.measured_psnr_db() > 10.0, "{} dB", run.measured_psnr_db());
+
+    // One way, prepared for it.
+    let one_way = ["--text", text, "--no-feedback", "--design-snr", "-10"];
+    let run = loopback(None, &[&one_way, &deep[..]].concat()).await.expect_arrival();
+    assert_eq!(run.report()["exact"], true);
+}
+
+/// Prepared for more than there is, by so little that soft bits of two transmissions are enough together.
+#[tokio::test]
+async fn what_one_transmission_cannot_bring_two_can() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), letters(3000)).expect("a file");
+    let path = file.path().to_string_lossy();
+    let flags = ["--text-file", &*path, "--design-snr", "7.5", "--snr", "3.5", "--channel", "awgn"];
+    let run = loopback(None, &flags).await.expect_arrival();
+    assert_eq!(run.report()["exact"], true);
+    assert!(run.number("segments_combined") >= 1.0 && run.number("resends") >= 1.0, "{:#}", run.report());
+    assert_eq!(run.report()["mode"], "normal");
+
+    let flags = [&flags[..], &["--mode", "robust"]].concat();
+    let run = loopback(None, &flags).await.expect_arrival();
+    assert_eq!((&run.report()["mode"], &run.report()["exact"]), (&Value::from("robust"), &Value::from(true)));
+}
+
 /// Without a control link; and the same seed gives the same noise, another seed another.
 #[tokio::test]
 async fn one_way_messages_arrive_and_a_seed_fixes_them() {

@@ -12,7 +12,7 @@ use std::{
 use semcast_common::{
     control::{ControlConnection, ControlError, ControlServer, Identity, Peers},
     message::SystemId,
-    wire::{ControlMessage, Hello, NumerologyId, Role},
+    wire::{ControlMessage, Hello, ModeChoice, NumerologyId, Role},
 };
 use semcast_models::{DeviceChoice, ModelError, System};
 use semcast_phy::{
@@ -57,6 +57,8 @@ pub struct Settings {
     pub cbr: f64,
     /// SNR to prepare messages for, in dB, instead of what receivers report.
     pub design_snr_db: Option<f64>,
+    /// How robust frames are, for submissions that do not say.
+    pub mode: ModeChoice,
     /// Rounds of resending for submissions that name none.
     pub max_resends: u8,
     /// Where encoders run.
@@ -132,6 +134,7 @@ pub async fn run(
             system: settings.system,
             cbr: settings.cbr,
             design_snr_db: settings.design_snr_db,
+            mode: settings.mode,
             max_resends: settings.max_resends,
             sample_rate_hz: settings.numerology.sample_rate_hz,
             transmitter: settings.number.unwrap_or_else(rand::random),

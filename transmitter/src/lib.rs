@@ -3,8 +3,9 @@
 //! - [`daemon`]: starts everything, serves receivers and `send` clients over the control link.
 //! - [`jobs`]: a `send` client's submission on its way to the worker and back.
 //! - [`worker`]: the thread that encodes, modulates, sends, and sends again what was lost.
-//! - [`link_adaptation`]: reported channel state → MCS.
+//! - [`link_adaptation`]: reported channel state, and what was delivered → mode and MCS.
 //! - [`planner`]: a message → frames.
+//! - [`resending`]: what to send again, and in which form.
 //! - [`receivers`]: who listens, and what they last said.
 
 pub mod daemon;
@@ -12,4 +13,5 @@ pub mod jobs;
 pub mod link_adaptation;
 pub mod planner;
 pub mod receivers;
+pub mod resending;
 pub mod worker;

@@ -1,9 +1,9 @@
 //! Planning: ranges of a message → frames that carry them.
 //!
-//! In: the message, which ranges of which features to send (all of them at first, later what a receiver
-//! misses), the MCS of coded segments, and how many resource elements a frame offers. Out: frames, filled
-//! one after the other, the most important features first. A range is cut wherever a frame ends, so a
-//! range can be sent again in other pieces, with another MCS.
+//! In: the message, which pieces of it to send (all of it at first, later what receivers miss), the mode of
+//! frames, and how many resource elements a frame offers. Out: frames, filled one after the other, the most
+//! important features first. A fresh range is cut wherever a frame ends; a segment that goes again stays as it
+//! was cut, so that receivers can combine the two ([`crate::resending`]).
 
 use bytes::Bytes;
 use num_complex::Complex32;
@@ -14,11 +14,18 @@ use semcast_common::{
         header::{HeaderError, Part},
         interleaving::interleave,
     },
+    wire::MessageReceipt,
 };
 use semcast_phy::{
-    framing::{MAX_SEGMENTS, Segment},
+    framing::{MAX_PAYLOAD_SYMBOLS, MAX_SEGMENTS, Segment},
+    mode::Mode,
     modulation::mcs::Mcs,
     transmit::Modulator,
+};
+
+use crate::{
+    link_adaptation::{Resending, Tally},
+    resending::{Lack, Piece, SentSegments},
 };
 
 /// Payload symbols of a full frame: about 11 ms at the default numerology, short enough for the channel
@@ -28,21 +35,34 @@ pub const FRAME_SYMBOLS: usize = 140;
 pub const MAX_SEGMENT_BYTES: usize = 8192;
 /// A frame with less room than this left is closed.
 const LEAST_ELEMENTS: usize = 256;
+/// A coded segment is cut shorter than this only if no more bytes are left: its CRC and the loss of a short code
+/// would cost more than a frame that ends a little early.
+const LEAST_BYTES: usize = 24;
 
 /// A message that is ready to be sent, whole or in parts.
 pub struct OutgoingMessage {
     header: MessageHeader,
     importances: Vec<f32>,
     payloads: Vec<Payload>,
+    sent: SentSegments,
 }
 
 /// A frame without its number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FrameDraft {
+    /// How robust it is.
+    pub mode: Mode,
     /// Control bytes.
     pub control: Bytes,
     /// Segments.
     pub segments: Vec<Segment>,
+}
+
+/// A segment with the range that it holds and the resource elements that it takes.
+struct Cut {
+    range: PartRange,
+    segment: Segment,
+    elements: usize,
 }
 
 impl OutgoingMessage {
@@ -58,7 +78,7 @@ impl OutgoingMessage {
                 digital => digital,
             })
             .collect();
-        Ok(Self { header, importances, payloads })
+        Ok(Self { header, importances, payloads, sent: SentSegments::default() })
     }
 
     /// The header that frames of this message carry.
@@ -77,96 +97,125 @@ impl OutgoingMessage {
             .sum()
     }
 
-    /// Everything, most important first.
-    pub fn all(&self) -> Vec<PartRange> {
-        let mut order: Vec<usize> = (0..self.payloads.len()).collect();
-        order.sort_by(|&a, &b| self.importances[b].total_cmp(&self.importances[a]));
-        order
-            .into_iter()
-            .map(|feature| PartRange {
-                feature: feature as u8,
-                start: 0,
-                end: self.header.features[feature].length(),
-            })
-            .collect()
+    /// Everything, to be sent for the first time.
+    pub fn all(&self, mcs: Mcs) -> Vec<Piece> {
+        let features = self.header.features.iter().zip(0..);
+        let whole = features.map(|(shape, feature)| PartRange { feature, start: 0, end: shape.length() });
+        self.by_importance(whole.map(|range| Piece::Fresh(range, mcs)).collect())
     }
 
-    /// Frames that carry `ranges`. Ranges outside the message are left out.
-    pub fn frames(
-        &self,
-        ranges: &[PartRange],
-        mcs: Mcs,
-        redundancy_version: u8,
-        modulator: &Modulator,
-    ) -> Vec<FrameDraft> {
+    /// What receivers lack, to be sent again.
+    pub fn again(&self, lack: &Lack, resending: &Resending) -> Vec<Piece> {
+        self.by_importance(self.sent.again(lack, resending))
+    }
+
+    /// What became of the coded segments of the first round, by a receipt for it.
+    pub fn tally(&self, receipt: &MessageReceipt) -> Tally {
+        self.sent.tally(receipt)
+    }
+
+    fn by_importance(&self, mut pieces: Vec<Piece>) -> Vec<Piece> {
+        let importance = |piece: &Piece| {
+            self.importances.get(usize::from(piece.range().feature)).copied().unwrap_or(f32::NEG_INFINITY)
+        };
+        pieces.sort_by(|a, b| importance(b).total_cmp(&importance(a)));
+        pieces
+    }
+
+    /// Frames that carry `pieces`, and remembers how they were cut. Ranges outside the message are left out.
+    /// No frame at all where a frame has no room for anything: the grid is too narrow for this mode.
+    pub fn frames(&mut self, pieces: &[Piece], mode: Mode, modulator: &Modulator) -> Vec<FrameDraft> {
         let mut frames = Vec::new();
         let mut open = OpenFrame::default();
-        for range in ranges {
+        let symbols = self.frame_symbols(mode, modulator);
+        for piece in pieces {
+            let mut range = piece.range();
             let Some(shape) = self.header.features.get(usize::from(range.feature)) else { continue };
-            let end = range.end.min(shape.length());
-            let mut start = range.start;
-            while start < end {
+            range.end = range.end.min(shape.length());
+            while range.start < range.end {
                 let count = open.parts.len() + 1;
                 let room = modulator
-                    .capacity(FRAME_SYMBOLS, count, self.header.encoded_len(count))
+                    .capacity(mode, symbols, count, self.header.encoded_len(count))
                     .saturating_sub(open.elements);
-                let left = (end - start) as usize;
-                let piece = if count > MAX_SEGMENTS {
-                    None
+                let cut = if open.is_empty() {
+                    self.cut(piece, range, room, true)
+                } else if count <= MAX_SEGMENTS && room >= LEAST_ELEMENTS {
+                    self.cut(piece, range, room, false)
                 } else {
-                    self.piece(range.feature, start, left, room, mcs, redundancy_version)
+                    None
                 };
-                match piece {
-                    Some((segment, length, elements)) if open.is_empty() || room >= LEAST_ELEMENTS => {
-                        open.parts.push(Part { feature: range.feature, start });
-                        open.segments.push(segment);
-                        open.elements += elements;
-                        start += length;
+                match cut {
+                    Some(cut) => {
+                        if let Segment::Coded { mcs, redundancy_version, .. } = cut.segment
+                            && let Some(mcs) = Mcs::from_index(mcs)
+                        {
+                            self.sent.record(cut.range, mcs, redundancy_version);
+                        }
+                        range.start = cut.range.end;
+                        open.push(cut);
                     }
-                    _ if open.is_empty() => break,
-                    _ => frames.push(self.close(std::mem::take(&mut open))),
+                    None if open.is_empty() => break,
+                    None => frames.push(self.close(std::mem::take(&mut open), mode)),
                 }
             }
         }
         if !open.is_empty() {
-            frames.push(self.close(open));
+            frames.push(self.close(open, mode));
         }
         frames
     }
 
-    /// The largest segment from `start` on that fits `room` resource elements; its length in bytes or
-    /// symbols, and in resource elements.
-    fn piece(
-        &self,
-        feature: u8,
-        start: u32,
-        left: usize,
-        room: usize,
-        mcs: Mcs,
-        redundancy_version: u8,
-    ) -> Option<(Segment, u32, usize)> {
-        let start = start as usize;
-        match &self.payloads[usize::from(feature)] {
+    /// Payload symbols of a full frame: more on a grid so narrow that the control block would take most of it.
+    fn frame_symbols(&self, mode: Mode, modulator: &Modulator) -> usize {
+        let room = |symbols| modulator.capacity(mode, symbols, 1, self.header.encoded_len(1));
+        let mut symbols = FRAME_SYMBOLS;
+        // Twice the symbols have more than three times the room.
+        while 2 * symbols <= MAX_PAYLOAD_SYMBOLS && 3 * room(symbols) < room(2 * symbols) {
+            symbols *= 2;
+        }
+        symbols
+    }
+
+    /// The next segment of a piece, of which `range` is left, for a frame with `room` resource elements left;
+    /// `None` if it has to wait for another frame, or, where the frame is `empty`, cannot be sent at all.
+    fn cut(&self, piece: &Piece, range: PartRange, room: usize, empty: bool) -> Option<Cut> {
+        let (start, left) = (range.start as usize, (range.end - range.start) as usize);
+        let ending = |length: usize| PartRange { end: range.start + length as u32, ..range };
+        let (mcs, whole) = match *piece {
+            Piece::Fresh(_, mcs) => (mcs, None),
+            Piece::Again(as_sent, mcs, version) => (mcs, (as_sent == range).then_some(version)),
+        };
+        match &self.payloads[usize::from(range.feature)] {
             Payload::Analog(symbols) => {
                 let length = left.min(room);
                 let symbols: Vec<Complex32> = symbols.get(start..start + length)?.to_vec();
-                (length > 0).then_some((Segment::Analog { symbols }, length as u32, length))
+                let segment = Segment::Analog { symbols };
+                (length > 0).then(|| Cut { range: ending(length), segment, elements: length })
             }
             Payload::Digital(bytes) => {
-                let length = left.min(mcs.bytes_for_symbols(room)).min(MAX_SEGMENT_BYTES);
-                if length == 0 {
+                let fits = mcs.symbols_for_bytes(left) <= room && left <= MAX_SEGMENT_BYTES;
+                let (length, redundancy_version) = match whole {
+                    Some(version) if fits => (left, version),
+                    // A frame of its own has room for it, unless it was cut for another mode.
+                    Some(_) if !empty => return None,
+                    _ => (left.min(mcs.bytes_for_symbols(room)).min(MAX_SEGMENT_BYTES), 0),
+                };
+                if length == 0 || (length < LEAST_BYTES.min(left) && !empty) {
                     return None;
                 }
-                let bytes = bytes.slice(start..start + length);
-                let segment = Segment::Coded { mcs: mcs.index(), redundancy_version, bytes };
-                Some((segment, length as u32, mcs.symbols_for_bytes(length)))
+                let segment = Segment::Coded {
+                    mcs: mcs.index(),
+                    redundancy_version,
+                    bytes: bytes.slice(start..start + length),
+                };
+                Some(Cut { range: ending(length), segment, elements: mcs.symbols_for_bytes(length) })
             }
         }
     }
 
-    fn close(&self, open: OpenFrame) -> FrameDraft {
+    fn close(&self, open: OpenFrame, mode: Mode) -> FrameDraft {
         let header = MessageHeader { parts: open.parts, ..self.header.clone() };
-        FrameDraft { control: header.to_bytes(), segments: open.segments }
+        FrameDraft { mode, control: header.to_bytes(), segments: open.segments }
     }
 }
 
@@ -181,6 +230,12 @@ impl OpenFrame {
     fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
+
+    fn push(&mut self, cut: Cut) {
+        self.parts.push(Part { feature: cut.range.feature, start: cut.range.start });
+        self.segments.push(cut.segment);
+        self.elements += cut.elements;
+    }
 }
 
 #[cfg(test)]
@@ -189,10 +244,38 @@ mod tests {
     use semcast_common::{
         message::{Feature, ModelDigest, SystemId},
         segmentation::Assembly,
+        wire::ModeChoice,
     };
-    use semcast_phy::{framing::Frame, numerology::Numerology};
+    use semcast_phy::{
+        framing::{Frame, SegmentShape},
+        numerology::Numerology,
+    };
 
     use super::*;
+    use crate::link_adaptation::{Descent, Link, LinkAdaptation};
+
+    fn sendable(draft: &FrameDraft) -> Frame {
+        Frame {
+            mode: draft.mode,
+            number: 0,
+            transmitter: 0,
+            control: draft.control.clone(),
+            allocation: None,
+            segments: draft.segments.clone(),
+        }
+    }
+
+    fn receipt(missing: Vec<PartRange>, uncorrected: Vec<PartRange>) -> MessageReceipt {
+        MessageReceipt {
+            message_id: 9,
+            session: 1,
+            missing,
+            uncorrected,
+            frames: 1,
+            snr_db: 0.0,
+            complete: false,
+        }
+    }
 
     fn message(lengths: &[(bool, usize)]) -> OutgoingMessage {
         let features = lengths
@@ -241,33 +324,66 @@ mod tests {
         #[test]
         fn frames_carry_everything_and_can_be_sent(
             lengths in proptest::collection::vec((any::<bool>(), 1usize..60_000), 1..6),
-            index in 0u8..35,
+            index in 0..Mcs::COUNT as u8,
+            robust in any::<bool>(),
+        ) {
+            let mode = if robust { Mode::Robust } else { Mode::Normal };
+            let mut modulator = Modulator::new(Numerology::default());
+            let mut outgoing = message(&lengths);
+            let mcs = Mcs::from_index(index).expect("a step of the ladder");
+            let frames = outgoing.frames(&outgoing.all(mcs), mode, &modulator);
+            prop_assert!(assemble(&outgoing, &frames).complete());
+            // The longest and the last: a low step makes hundreds.
+            for draft in frames.iter().take(2).chain(frames.last()) {
+                let mut samples = Vec::new();
+                let cost = modulator.modulate(&sendable(draft), &mut samples).expect("a frame that fits");
+                prop_assert!(cost.payload_symbols > 0);
+            }
+        }
+
+        /// Whatever receivers ask for: frames hold what is missing of the message, and can be sent.
+        #[test]
+        fn resending_brings_all_that_is_missing(
+            lengths in proptest::collection::vec((any::<bool>(), 1usize..20_000), 1..4),
+            rounds in proptest::collection::vec(
+                (proptest::collection::vec((0u8..4, 0u32..20_000, 1u32..20_000, any::<bool>()), 1..4), any::<bool>()),
+                1..5,
+            ),
+            index in 6u8..30,
         ) {
             let mut modulator = Modulator::new(Numerology::default());
-            let outgoing = message(&lengths);
+            let mut outgoing = message(&lengths);
             let mcs = Mcs::from_index(index).expect("a step of the ladder");
-            let frames = outgoing.frames(&outgoing.all(), mcs, 0, &modulator);
-            prop_assert!(assemble(&outgoing, &frames).complete());
-            for draft in &frames {
-                let frame = Frame {
-                    number: 0,
-                    transmitter: 0,
-                    control: draft.control.clone(),
-                    segments: draft.segments.clone(),
+            let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator);
+            prop_assert!(!first.is_empty());
+            for (asked, robust) in rounds {
+                let range = |&(feature, start, length, _): &(u8, u32, u32, bool)| {
+                    PartRange { feature, start, end: start + length }
                 };
-                let mut samples = Vec::new();
-                modulator.modulate(&frame, &mut samples).expect("a frame that fits");
-                let symbols = samples.len() / Numerology::default().symbol_samples();
-                prop_assert!(symbols <= FRAME_SYMBOLS + 8, "{} symbols", symbols);
+                let missing = PartRange::union(asked.iter().map(range).collect());
+                let failed = asked.iter().filter(|asked| asked.3).map(range).collect();
+                let mut lack = Lack::default();
+                lack.add(receipt(missing.clone(), PartRange::union(failed)));
+                let mode = if robust { Mode::Robust } else { Mode::Normal };
+                let resending = Resending { mode, ceiling: mcs, combinable: mcs };
+                let pieces = outgoing.again(&lack, &resending);
+                let frames = outgoing.frames(&pieces, mode, &modulator);
+                let left = assemble(&outgoing, &frames).missing(1000);
+                for range in missing {
+                    prop_assert!(!left.iter().any(|left| left.overlaps(&range)), "{:?} of {:?}", range, left);
+                }
+                if let Some(draft) = frames.first() {
+                    modulator.modulate(&sendable(draft), &mut Vec::new()).expect("a frame that fits");
+                }
             }
         }
 
         #[test]
         fn only_what_is_asked_for_is_sent_again(start in 0u32..9000, length in 1u32..9000) {
             let modulator = Modulator::new(Numerology::default());
-            let outgoing = message(&[(false, 10_000), (true, 10_000)]);
+            let mut outgoing = message(&[(false, 10_000), (true, 10_000)]);
             let wanted = PartRange { feature: 1, start, end: start + length };
-            let frames = outgoing.frames(&[wanted], Mcs::LOWEST, 0, &modulator);
+            let frames = outgoing.frames(&[Piece::Fresh(wanted, Mcs::LOWEST)], Mode::Normal, &modulator);
             let lacking: u32 = assemble(&outgoing, &frames).missing(100).iter().map(|gap| gap.end - gap.start).sum();
             prop_assert_eq!(lacking, 20_000 - (start + length).min(10_000) + start);
         }
@@ -276,17 +392,93 @@ mod tests {
     #[test]
     fn a_receiver_that_heard_nothing_may_ask_for_more_than_there_is() {
         let modulator = Modulator::new(Numerology::default());
-        let outgoing = message(&[(true, 100)]);
-        let everything: Vec<_> =
-            (0..64).map(|feature| PartRange { feature, start: 0, end: u32::MAX }).collect();
-        let frames = outgoing.frames(&everything, Mcs::LOWEST, 0, &modulator);
-        assert_eq!(frames, outgoing.frames(&outgoing.all(), Mcs::LOWEST, 0, &modulator));
+        let mut outgoing = message(&[(true, 100), (false, 300)]);
+        let mcs = Mcs::select(10.0, 0.0);
+        let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator);
+        let everything = (0..64).map(|feature| PartRange { feature, start: 0, end: u32::MAX }).collect();
+        let mut lack = Lack::default();
+        lack.add(receipt(everything, Vec::new()));
+        let resending = Resending { mode: Mode::Normal, ceiling: mcs, combinable: mcs };
+        let pieces = outgoing.again(&lack, &resending);
+        assert_eq!(outgoing.frames(&pieces, Mode::Normal, &modulator), first);
+    }
+
+    #[test]
+    fn a_lost_segment_goes_again_with_the_same_number_of_coded_bits() {
+        let modulator = Modulator::new(Numerology::default());
+        let mut outgoing = message(&[(false, 30_000)]);
+        let mcs = Mcs::select(8.0, 0.0);
+        let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator);
+        let segments = |frames: &[FrameDraft]| -> Vec<_> {
+            let of = |frame: &FrameDraft| frame.segments.iter().map(Segment::shape).collect::<Vec<_>>();
+            frames.iter().flat_map(of).collect()
+        };
+        let everything = vec![PartRange { feature: 0, start: 0, end: 30_000 }];
+        let mut lack = Lack::default();
+        lack.add(receipt(everything.clone(), everything));
+        let resending = Resending { mode: Mode::Normal, ceiling: mcs, combinable: mcs };
+        let pieces = outgoing.again(&lack, &resending);
+        let second = outgoing.frames(&pieces, Mode::Normal, &modulator);
+        let with_version_2: Vec<_> = segments(&first)
+            .into_iter()
+            .map(|shape| match shape {
+                SegmentShape::Coded { mcs, bytes, .. } => {
+                    SegmentShape::Coded { mcs, bytes, redundancy_version: 2 }
+                }
+                analog => analog,
+            })
+            .collect();
+        assert_eq!(segments(&second), with_version_2);
+    }
+
+    /// The receiver asks for everything, twice: what then goes out is all of it, in robust frames, on the lowest
+    /// step.
+    #[test]
+    fn a_message_that_nobody_hears_falls_to_robust_frames() {
+        let modulator = Modulator::new(Numerology::default());
+        let mut outgoing = message(&[(false, 300)]);
+        let link = Link::for_snr(12.0, 1.5);
+        let mut descent = Descent::new(ModeChoice::Auto, link, 1.5);
+        let (adaptation, now) = (LinkAdaptation::default(), std::time::Instant::now());
+        outgoing.frames(&outgoing.all(link.mcs), link.mode, &modulator);
+        let mut shapes = Vec::new();
+        for _ in 0..2 {
+            let everything = (0..64).map(|feature| PartRange { feature, start: 0, end: u32::MAX }).collect();
+            let mut lack = Lack::default();
+            lack.add(MessageReceipt { frames: 0, ..receipt(everything, Vec::new()) });
+            assert!(lack.unheard);
+            let resending = descent.next(lack.unheard, &adaptation, &[], now);
+            let pieces = outgoing.again(&lack, &resending);
+            let frames = outgoing.frames(&pieces, resending.mode, &modulator);
+            assert!(assemble(&outgoing, &frames).complete());
+            shapes.push((frames[0].mode, frames[0].segments[0].shape()));
+        }
+        let (once, twice) = (shapes[0], shapes[1]);
+        let as_before = SegmentShape::Coded { mcs: link.mcs.index(), redundancy_version: 0, bytes: 300 };
+        assert_eq!(once, (Mode::Normal, as_before));
+        assert_eq!(twice.0, Mode::Robust);
+        assert!(matches!(twice.1, SegmentShape::Coded { mcs: 0, redundancy_version: 0, .. }), "{twice:?}");
+    }
+
+    #[test]
+    fn a_narrow_grid_carries_robust_frames_or_none() {
+        for resource_blocks in [2, 6, 12] {
+            let numerology = Numerology { resource_blocks, ..Numerology::default() };
+            let mut modulator = Modulator::new(numerology);
+            let mut outgoing = message(&[(false, 100), (true, 500)]);
+            let frames = outgoing.frames(&outgoing.all(Mcs::LOWEST), Mode::Robust, &modulator);
+            assert!(frames.is_empty() || assemble(&outgoing, &frames).complete());
+            assert!(resource_blocks == 2 || !frames.is_empty(), "{resource_blocks} resource blocks");
+            for draft in &frames {
+                modulator.modulate(&sendable(draft), &mut Vec::new()).expect("a frame that fits");
+            }
+        }
     }
 
     #[test]
     fn the_most_important_feature_comes_first() {
         let outgoing = message(&[(false, 10), (true, 10), (false, 10)]);
-        let order: Vec<_> = outgoing.all().iter().map(|range| range.feature).collect();
+        let order: Vec<_> = outgoing.all(Mcs::LOWEST).iter().map(|piece| piece.range().feature).collect();
         assert_eq!(order, [2, 1, 0]);
     }
 }

@@ -12,6 +12,8 @@ use semcast_common::{
     wire::{ChannelState, ControlMessage, SystemOffer},
 };
 
+use crate::link_adaptation::Report;
+
 /// A report on the channel counts for this long.
 const REPORT_LIFETIME: Duration = Duration::from_secs(10);
 
@@ -56,16 +58,15 @@ impl Receivers {
         self.lock().keys().copied().collect()
     }
 
-    /// SNR per resource block of every receiver whose report still counts; `None` if one has none.
-    pub fn channel_reports(&self) -> Option<Vec<Vec<f32>>> {
+    /// Every receiver with its report on the channel, if that still counts.
+    pub fn channel_reports(&self) -> Vec<Report> {
+        let fresh = |channel: &Option<(ChannelState, Instant)>| match channel {
+            Some((state, when)) if when.elapsed() < REPORT_LIFETIME => Some(state.snr_db_per_rb().collect()),
+            _ => None,
+        };
         self.lock()
-            .values()
-            .map(|receiver| match &receiver.channel {
-                Some((state, when)) if when.elapsed() < REPORT_LIFETIME => {
-                    Some(state.snr_db_per_rb().collect())
-                }
-                _ => None,
-            })
+            .iter()
+            .map(|(&session, receiver)| Report { session, snr_db_per_rb: fresh(&receiver.channel) })
             .collect()
     }
 

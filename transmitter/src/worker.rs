@@ -1,6 +1,6 @@
 //! The worker: one thread that takes jobs and does all the work between content and radio.
 //!
-//! encode → plan → modulate → radio → wait for receipts → send again what was lost, a few times at most.
+//! sound → encode → plan → modulate → radio → wait for receipts → send again what was lost, a few times at most.
 //! It blocks on the radio and on the models, so it is a thread and no task.
 
 use std::{
@@ -18,16 +18,16 @@ use num_complex::Complex32;
 use semcast_common::{
     content::Content,
     message::SystemId,
-    segmentation::PartRange,
     wire::{
         ContentKind, ControlMessage, Decoded, Failed, FailureCode, MessageAnnounced, MessageReceipt,
-        MessageSent, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart, TransmitterTimings,
-        Undecodable,
+        MessageSent, ModeChoice, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
+        TransmitterTimings, Undecodable,
     },
 };
 use semcast_models::{Budget, OpenDevice, System};
 use semcast_phy::{
     framing::{Frame, FrameCost},
+    mode::Mode,
     modulation::mcs::Mcs,
     radio::{RadioError, RadioSink},
     transmit::Modulator,
@@ -36,9 +36,10 @@ use tokio::sync::mpsc;
 
 use crate::{
     jobs::Job,
-    link_adaptation,
+    link_adaptation::{self, Descent, Link, LinkAdaptation, Report},
     planner::{FrameDraft, MAX_SEGMENT_BYTES, OutgoingMessage},
     receivers::Receivers,
+    resending::Lack,
 };
 
 /// Silence between the frames of a message, in samples.
@@ -75,6 +76,8 @@ pub struct WorkerSettings {
     pub cbr: f64,
     /// SNR to prepare messages for, in dB, instead of what receivers report.
     pub design_snr_db: Option<f64>,
+    /// How robust frames are, for jobs that do not say.
+    pub mode: ModeChoice,
     /// Rounds of resending for jobs that name none.
     pub max_resends: u8,
     /// Samples per second.
@@ -92,6 +95,9 @@ pub struct Worker<Radio> {
     radio: Radio,
     receivers: Arc<Receivers>,
     feedback: Receiver<(u64, Feedback)>,
+    adaptation: LinkAdaptation,
+    /// Mode of the last frame: the channel is likely to be as it was.
+    last_mode: Mode,
     next_message: u16,
     next_frame: u16,
     samples: Vec<Complex32>,
@@ -103,9 +109,25 @@ struct Spent {
     cost: FrameCost,
     frames: u32,
     resent: u32,
+    /// Modes of the message's frames, as they changed.
+    modes: Vec<Mode>,
     modulate: Duration,
     first_sample_unix_us: u64,
     last_sample_unix_us: u64,
+}
+
+/// How a message goes out.
+struct Plan {
+    /// Its first round.
+    link: Link,
+    /// Who chooses the mode.
+    mode: ModeChoice,
+    /// Distance from thresholds, in dB.
+    margin_db: f32,
+    /// Whether the link was chosen by what receivers report, so that delivery tells how good the choice was.
+    adapted: bool,
+    /// Rounds of resending.
+    rounds: u8,
 }
 
 type Outcome<T> = Result<T, Failed>;
@@ -129,6 +151,8 @@ impl<Radio: RadioSink> Worker<Radio> {
             radio,
             receivers,
             feedback,
+            adaptation: LinkAdaptation::default(),
+            last_mode: Mode::default(),
             next_message: 0,
             next_frame: 0,
             samples: Vec::new(),
@@ -172,7 +196,8 @@ impl<Radio: RadioSink> Worker<Radio> {
         let index = self.choose_system(options, &content, &mut notes)?;
         let mut spent = Spent::default();
         let margin_db = link_adaptation::margin_db(job.body.len());
-        let mcs = self.choose_mcs(options, margin_db, &mut spent)?;
+        let plan = self.plan(options, margin_db, &mut spent)?;
+        let mcs = plan.link.mcs;
 
         job.progress(SendStage::Encode, 0.0);
         let encoding = Instant::now();
@@ -186,7 +211,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         let number = self.next_message;
         self.next_message = number.wrapping_add(1);
         let (system, model) = (message.system, message.model);
-        let outgoing = OutgoingMessage::new(number, message)
+        let mut outgoing = OutgoingMessage::new(number, message)
             .map_err(|error| Failed::new(FailureCode::Internal, error.to_string()))?;
         let session = u32::from(self.settings.transmitter);
         self.forget_feedback();
@@ -195,8 +220,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             session,
             system,
         }));
-        let rounds = options.max_resends.unwrap_or(self.settings.max_resends);
-        let delivered = self.deliver(job, &outgoing, mcs, rounds, &mut spent);
+        let delivered = self.deliver(job, &mut outgoing, &plan, &mut spent);
         if delivered.is_err() {
             self.receivers.broadcast(&ControlMessage::Abandoned { message_id: number, session });
         }
@@ -216,6 +240,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                 symbols_total: spent.cost.total_symbols as u64,
                 airtime_ms: 1e3 * spent.cost.samples as f64 / self.settings.sample_rate_hz,
                 mcs: if analog_only { String::new() } else { mcs.to_string() },
+                mode: in_words(&spent.modes),
                 frames_sent: spent.frames,
                 resends: spent.resent,
                 device: self.device.description.clone(),
@@ -270,33 +295,49 @@ impl<Radio: RadioSink> Worker<Radio> {
         Ok(index)
     }
 
-    fn choose_mcs(&mut self, options: &SendOptions, margin_db: f32, spent: &mut Spent) -> Outcome<Mcs> {
+    /// How the message of a job goes out.
+    fn plan(&mut self, options: &SendOptions, margin_db: f32, spent: &mut Spent) -> Outcome<Plan> {
+        let mode = options.mode.unwrap_or(self.settings.mode);
+        let rounds = options.max_resends.unwrap_or(self.settings.max_resends);
+        let plan = |link: Link, adapted| Plan { link: link.with(mode), mode, margin_db, adapted, rounds };
         if let Some(index) = options.mcs {
-            return Mcs::from_index(index).ok_or_else(|| {
+            let mcs = Mcs::from_index(index).ok_or_else(|| {
                 let most = Mcs::COUNT - 1;
                 Failed::new(FailureCode::Options, format!("there is no MCS {index}: 0 to {most}"))
-            });
+            })?;
+            return Ok(plan(Link::for_step(mcs), false));
         }
         if let Some(snr_db) = options.design_snr_db.or(self.settings.design_snr_db) {
-            return Ok(Mcs::select(snr_db as f32, margin_db));
+            return Ok(plan(Link::for_snr(snr_db as f32, margin_db), false));
         }
-        let mut reports = self.receivers.channel_reports();
-        if reports.is_none() {
-            self.sound(spent)?;
-            reports = self.receivers.channel_reports();
-        }
-        Ok(link_adaptation::choose(&reports.unwrap_or_default(), margin_db))
+        self.sound(mode, spent)?;
+        let reports = self.receivers.channel_reports();
+        self.adaptation.retain(&reports);
+        let link = self.adaptation.choose(&reports, margin_db, Instant::now());
+        tracing::debug!(mode = in_words(&[link.mode]), mcs = %link.mcs, receivers = reports.len(), "link chosen");
+        Ok(plan(link, true))
     }
 
-    /// Sends a frame without payload and waits until every receiver has reported on the channel.
-    fn sound(&mut self, spent: &mut Spent) -> Outcome<()> {
-        self.forget_feedback();
-        let draft = FrameDraft { control: Bytes::new(), segments: Vec::new() };
-        self.emit(&draft, spent)?;
-        let deadline = Instant::now() + SOUNDING_TIMEOUT;
-        while self.receivers.channel_reports().is_none() && Instant::now() < deadline {
-            // Only the registry counts here.
-            let _ = self.feedback.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    /// If a receiver has not reported on the channel of late: sends a frame without payload and waits until all
+    /// have; then, as they may be too deep in the noise for that one, a robust one.
+    fn sound(&mut self, choice: ModeChoice, spent: &mut Spent) -> Outcome<()> {
+        let modes: &[Mode] = match choice {
+            ModeChoice::Normal => &[Mode::Normal],
+            ModeChoice::Robust => &[Mode::Robust],
+            ModeChoice::Auto if self.last_mode == Mode::Robust => &[Mode::Robust],
+            ModeChoice::Auto => &[Mode::Normal, Mode::Robust],
+        };
+        for &mode in modes {
+            if all_reported(&self.receivers.channel_reports()) {
+                return Ok(());
+            }
+            self.forget_feedback();
+            self.emit(&FrameDraft { mode, control: Bytes::new(), segments: Vec::new() }, spent)?;
+            let deadline = Instant::now() + SOUNDING_TIMEOUT;
+            while !all_reported(&self.receivers.channel_reports()) && Instant::now() < deadline {
+                // Only the registry counts here.
+                let _ = self.feedback.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            }
         }
         Ok(())
     }
@@ -309,21 +350,35 @@ impl<Radio: RadioSink> Worker<Radio> {
     fn deliver(
         &mut self,
         job: &Job,
-        outgoing: &OutgoingMessage,
-        mut mcs: Mcs,
-        rounds: u8,
+        outgoing: &mut OutgoingMessage,
+        plan: &Plan,
         spent: &mut Spent,
     ) -> Outcome<Option<ReceiverPart>> {
-        let mut ranges = outgoing.all();
         let waiting: BTreeSet<u64> = self.receivers.sessions().into_iter().collect();
         let mut verdicts = Verdicts { waiting, decoded: None, undecodable: None };
+        let mut descent = Descent::new(plan.mode, plan.link, plan.margin_db);
+        let mut pieces = outgoing.all(plan.link.mcs);
+        let mut mode = plan.link.mode;
         let message_id = outgoing.header().message;
         let session = u32::from(self.settings.transmitter);
-        // A sounding frame may have gone out before the content was encoded.
+        // Sounding frames may have gone out before the content was encoded.
         spent.first_sample_unix_us = 0;
-        for round in 0..=rounds {
+        spent.modes.clear();
+        for round in 0..=plan.rounds {
             let stage = if round == 0 { SendStage::Send } else { SendStage::Resend };
-            let drafts = outgoing.frames(&ranges, mcs, 0, &self.modulator);
+            let mut drafts = outgoing.frames(&pieces, mode, &self.modulator);
+            if drafts.is_empty() && mode == Mode::Robust && plan.mode == ModeChoice::Auto {
+                mode = Mode::Normal;
+                drafts = outgoing.frames(&pieces, mode, &self.modulator);
+            }
+            if drafts.is_empty() && round > 0 {
+                // Asked for is only what the message does not have.
+                break;
+            }
+            if drafts.is_empty() {
+                let text = "the radio grid has too few resource blocks for such frames: try --mode normal";
+                return Err(Failed::new(FailureCode::Options, text));
+            }
             for (index, draft) in drafts.iter().enumerate() {
                 job.progress(stage, index as f32 / drafts.len() as f32);
                 self.emit(draft, spent)?;
@@ -331,24 +386,31 @@ impl<Radio: RadioSink> Worker<Radio> {
             }
             spent.resent += if round == 0 { 0 } else { drafts.len() as u32 };
             job.progress(stage, 1.0);
+            let last = round == plan.rounds;
             let sent = MessageSent {
                 message_id,
                 session,
                 last_frame: self.next_frame.wrapping_sub(1),
                 frames: spent.frames,
-                last: round == rounds,
+                last,
             };
             self.receivers.broadcast(&ControlMessage::Sent(sent));
             if verdicts.waiting.is_empty() && verdicts.decoded.is_none() {
                 return Ok(None);
             }
             job.progress(SendStage::Confirm, 0.0);
-            ranges = self.confirm(message_id, round == rounds, &mut verdicts);
-            if ranges.is_empty() {
+            // What became of a segment tells of the step only at its first transmission.
+            let learning = (round == 0 && plan.adapted).then_some(plan.link.mcs);
+            let lack = self.confirm(outgoing, last, learning, &mut verdicts);
+            if lack.missing.is_empty() {
                 break;
             }
-            tracing::info!(message_id, round, ranges = ranges.len(), "sending again what is missing");
-            mcs = link_adaptation::more_robust(mcs);
+            let reports = self.receivers.channel_reports();
+            let resending = descent.next(lack.unheard, &self.adaptation, &reports, Instant::now());
+            pieces = outgoing.again(&lack, &resending);
+            mode = resending.mode;
+            let (ranges, unheard) = (lack.missing.len(), lack.unheard);
+            tracing::info!(message_id, round, ranges, unheard, "sending again what is missing");
         }
         match verdicts {
             Verdicts { decoded: Some(part), .. } => Ok(Some(part)),
@@ -360,11 +422,20 @@ impl<Radio: RadioSink> Worker<Radio> {
         }
     }
 
-    /// Waits until every receiver has decoded the message or said what it misses; returns the union of
-    /// what is missing. After the last round receivers decode what they have.
-    fn confirm(&mut self, message_id: u16, last: bool, verdicts: &mut Verdicts) -> Vec<PartRange> {
-        let mut missing: Vec<PartRange> = Vec::new();
+    /// Waits until every receiver has decoded the message or said what it misses; returns what they lack
+    /// together. After the last round receivers decode what they have. `learning`: the step whose success
+    /// the receipts tell of.
+    fn confirm(
+        &mut self,
+        outgoing: &OutgoingMessage,
+        last: bool,
+        learning: Option<Mcs>,
+        verdicts: &mut Verdicts,
+    ) -> Lack {
+        let message_id = outgoing.header().message;
+        let mut lack = Lack::default();
         let mut open = verdicts.waiting.clone();
+        let mut learnt = BTreeSet::new();
         let mut deadline = Instant::now() + RECEIPT_TIMEOUT;
         while !open.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -383,11 +454,14 @@ impl<Radio: RadioSink> Worker<Radio> {
                     verdicts.waiting.remove(&session);
                 }
                 Feedback::Receipt(receipt) if receipt.message_id == message_id => {
+                    if let Some(mcs) = learning.filter(|_| learnt.insert(session)) {
+                        self.adaptation.learn(session, mcs, outgoing.tally(&receipt), Instant::now());
+                    }
                     // A receiver that has everything, or the last it will get, is decoding now.
                     if receipt.complete || last {
                         deadline = Instant::now() + DECODE_TIMEOUT;
                     } else if open.remove(&session) {
-                        missing.extend(receipt.missing);
+                        lack.add(receipt);
                     }
                 }
                 Feedback::Decoded(decoded) if decoded.message_id == message_id => {
@@ -403,15 +477,17 @@ impl<Radio: RadioSink> Worker<Radio> {
                 Feedback::Receipt(_) | Feedback::Decoded(_) | Feedback::Undecodable(_) => {}
             }
         }
-        union(missing)
+        lack
     }
 
     /// Modulates a frame and hands it to the radio.
     fn emit(&mut self, draft: &FrameDraft, spent: &mut Spent) -> Outcome<()> {
         let frame = Frame {
+            mode: draft.mode,
             number: self.next_frame,
             transmitter: self.settings.transmitter,
             control: draft.control.clone(),
+            allocation: None,
             segments: draft.segments.clone(),
         };
         self.next_frame = self.next_frame.wrapping_add(1);
@@ -423,6 +499,10 @@ impl<Radio: RadioSink> Worker<Radio> {
             .map_err(|error| Failed::new(FailureCode::Internal, error.to_string()))?;
         self.samples.resize(self.samples.len() + GAP_SAMPLES, Complex32::default());
         spent.modulate += modulating.elapsed();
+        self.last_mode = draft.mode;
+        if spent.modes.last() != Some(&draft.mode) {
+            spent.modes.push(draft.mode);
+        }
         if spent.first_sample_unix_us == 0 {
             spent.first_sample_unix_us = unix_us();
         }
@@ -455,19 +535,17 @@ fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
     Budget { symbols, bytes }
 }
 
-/// Sorted ranges without overlap that hold the same bytes and symbols.
-fn union(mut ranges: Vec<PartRange>) -> Vec<PartRange> {
-    ranges.sort_unstable();
-    let mut merged: Vec<PartRange> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if last.feature == range.feature && range.start <= last.end => {
-                last.end = last.end.max(range.end);
-            }
-            _ => merged.push(range),
-        }
-    }
-    merged
+fn all_reported(reports: &[Report]) -> bool {
+    reports.iter().all(|report| report.snr_db_per_rb.is_some())
+}
+
+/// `normal`, `robust`, or `normal, then robust`.
+fn in_words(modes: &[Mode]) -> String {
+    let word = |mode: &Mode| match mode {
+        Mode::Normal => "normal",
+        Mode::Robust => "robust",
+    };
+    modes.iter().map(word).collect::<Vec<_>>().join(", then ")
 }
 
 fn milliseconds(duration: Duration) -> f32 {

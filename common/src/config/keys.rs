@@ -76,6 +76,11 @@ pub const KEYS: &[Key] = &[
         "SNR to prepare messages for, in dB, instead of what the receiver reports",
         Rule::Real(-20.0, 60.0),
     ),
+    key(
+        "transmitter.mode",
+        "frames: auto (by what receivers report), normal (short) or robust (heard far below the noise)",
+        Rule::Choice(&["auto", "normal", "robust"]),
+    ),
     key("transmitter.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
     key("transmitter.max_resends", "most rounds of resending", Rule::Whole(0, 100)),
     key("receiver.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),

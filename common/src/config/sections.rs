@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::SystemId;
+use crate::{message::SystemId, wire::ModeChoice};
 
 /// All settings. What each key means and may be is in [`super::KEYS`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -162,6 +162,8 @@ pub struct Transmitter {
     /// SNR to prepare messages for, instead of what the receiver reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub design_snr_db: Option<f64>,
+    /// How robust frames are.
+    pub mode: ModeChoice,
     /// Where models run.
     pub device: ModelDevice,
     /// Most rounds of resending.
@@ -174,6 +176,7 @@ impl Default for Transmitter {
             system: SystemId::Ae,
             cbr: 0.0625,
             design_snr_db: None,
+            mode: ModeChoice::Auto,
             device: ModelDevice::Auto,
             max_resends: 3,
         }

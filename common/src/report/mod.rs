@@ -150,6 +150,12 @@ pub struct Report {
     /// Modulation and code rate of the payload; empty for analog payloads.
     #[serde(default)]
     pub mcs: String,
+    /// Mode of the frames: `normal`, `robust`, or the one and then the other.
+    #[serde(default)]
+    pub mode: String,
+    /// Coded segments that came intact only by combining two or more transmissions of them.
+    #[serde(default)]
+    pub segments_combined: u32,
     /// Carrier frequency offset that the receiver estimated, in Hz.
     #[serde(with = "finite_or_null", default = "nan")]
     pub cfo_hz_estimated: f64,
@@ -222,6 +228,8 @@ impl Report {
             bytes_coded: transmitter.bytes_coded,
             missing: receiver.map_or(0, |part| part.missing),
             mcs: transmitter.mcs.clone(),
+            mode: transmitter.mode.clone(),
+            segments_combined: receiver.map_or(0, |part| part.segments_combined),
             cfo_hz_estimated: real(|part| part.cfo_hz_estimated),
             device_transmitter: transmitter.device.clone(),
             device_receiver: receiver.map_or_else(String::new, |part| part.device.clone()),

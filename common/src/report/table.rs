@@ -89,6 +89,7 @@ impl Report {
         if !self.mcs.is_empty() {
             row("MCS", self.mcs.clone(), "");
         }
+        row("mode", self.mode.clone(), "");
         row("symbols, payload", grouped(self.symbols_payload), "REs");
         row("symbols, total", grouped(self.symbols_total), "REs");
         row("CBR, net", number(self.cbr_net, 4), "symbols/value");
@@ -98,6 +99,7 @@ impl Report {
         row("frames sent", self.frames_sent.to_string(), "");
         row("frames received", self.frames_received.to_string(), "");
         row("frames resent", self.resends.to_string(), "");
+        row("segments combined", self.segments_combined.to_string(), "");
         row("bytes and symbols missing", self.missing.to_string(), "");
         if self.image.is_some() {
             row("PSNR", number(self.psnr_db, 2), "dB");

@@ -7,7 +7,7 @@ use crate::segmentation::PartRange;
 
 /// Most resource blocks in a channel report.
 pub const MAX_RESOURCE_BLOCKS: usize = 275;
-/// Most missing ranges in a receipt; what does not fit is asked for in the next one.
+/// Most ranges in each list of a receipt; what is missing and does not fit is asked for in the next one.
 pub const MAX_MISSING_RANGES: usize = 256;
 
 /// An SNR in steps of 0.25 dB from −20 dB (0) to 43.75 dB (255).
@@ -78,6 +78,10 @@ pub struct MessageReceipt {
     /// What has not arrived: ranges in rising order without overlap, at most [`MAX_MISSING_RANGES`]. A
     /// range may reach beyond its feature's end: a receiver that heard nothing does not know it.
     pub missing: Vec<PartRange>,
+    /// What of it came in a frame that was heard, but could not be corrected: the receiver keeps its soft bits
+    /// to combine them with the same segment sent again. What is missing and not here was not heard at all.
+    /// Ranges as those of `missing`.
+    pub uncorrected: Vec<PartRange>,
     /// Frames of the message received.
     pub frames: u32,
     /// Mean SNR over them, in dB.
@@ -88,27 +92,30 @@ pub struct MessageReceipt {
 
 impl MessageReceipt {
     pub(super) fn check(&self) -> Result<(), WireError> {
-        if self.missing.len() > MAX_MISSING_RANGES {
-            return Err(WireError::range(
-                "missing ranges",
-                self.missing.len(),
-                format!("at most {MAX_MISSING_RANGES}"),
-            ));
-        }
-        // Rising order bounds what a receipt can ask for to one copy of everything.
-        let mut next = (0u8, 0u32);
-        for range in &self.missing {
-            if range.start >= range.end || (range.feature, range.start) < next {
-                return Err(WireError::range(
-                    "missing range",
-                    format!("{} to {} of feature {}", range.start, range.end, range.feature),
-                    "rising ranges that are not empty",
-                ));
-            }
-            next = (range.feature, range.end);
-        }
+        check_ranges("missing ranges", &self.missing)?;
+        check_ranges("uncorrected ranges", &self.uncorrected)?;
         check_real("SNR in dB", f64::from(self.snr_db), -200.0..=200.0)
     }
+}
+
+/// Refuses too many ranges, and any but rising ones: that bounds what a receipt can ask for to one copy of
+/// everything.
+fn check_ranges(field: &'static str, ranges: &[PartRange]) -> Result<(), WireError> {
+    if ranges.len() > MAX_MISSING_RANGES {
+        return Err(WireError::range(field, ranges.len(), format!("at most {MAX_MISSING_RANGES}")));
+    }
+    let mut next = (0u8, 0u32);
+    for range in ranges {
+        if range.start >= range.end || (range.feature, range.start) < next {
+            return Err(WireError::range(
+                field,
+                format!("{} to {} of feature {}", range.start, range.end, range.feature),
+                "rising ranges that are not empty",
+            ));
+        }
+        next = (range.feature, range.end);
+    }
+    Ok(())
 }
 
 /// The receiver cannot decode a message.
@@ -178,10 +185,11 @@ mod tests {
 
     #[test]
     fn ranges_that_overlap_or_are_empty_are_refused() {
-        let receipt = |missing| MessageReceipt {
+        let receipt = |missing: Vec<PartRange>| MessageReceipt {
             message_id: 1,
             session: 1,
-            missing,
+            missing: missing.clone(),
+            uncorrected: missing,
             frames: 0,
             snr_db: 0.0,
             complete: false,

@@ -31,12 +31,12 @@ pub use message::{ControlMessage, MAX_ARRIVED_BYTES, MAX_SUBMIT_BYTES, MessageAn
 pub use negotiation::{Agreement, negotiate};
 pub use parts::{ContentKind, ReceiverPart, ReceiverTimings, TransmitterPart, TransmitterTimings};
 pub use service::{
-    Arrived, Event, EventLevel, Failed, FailureCode, MAX_NOTE_BYTES, Progress, SendOptions, SendReport,
-    SendStage, Status, Submit, SubmitKind, Watch,
+    Arrived, Event, EventLevel, Failed, FailureCode, MAX_NOTE_BYTES, ModeChoice, Progress, SendOptions,
+    SendReport, SendStage, Status, Submit, SubmitKind, Watch,
 };
 
 /// First byte of every message. Ends that differ in it do not understand each other.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Most bytes of one message, version byte included, body not included.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;

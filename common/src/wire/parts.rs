@@ -97,6 +97,8 @@ pub struct TransmitterPart {
     pub airtime_ms: f64,
     /// Modulation and code rate of the payload, in words; empty for analog payloads.
     pub mcs: String,
+    /// Mode of the frames, in words: `normal`, `robust`, or the one and then the other.
+    pub mode: String,
     /// Frames sent, repeats included.
     pub frames_sent: u32,
     /// Frames sent again because the receiver asked.
@@ -111,6 +113,7 @@ impl TransmitterPart {
     pub(super) fn check(&self) -> Result<(), WireError> {
         self.content.check()?;
         check_text("modulation and code rate", &self.mcs, MAX_NAME_BYTES)?;
+        check_text("mode", &self.mode, MAX_NAME_BYTES)?;
         check_text("device", &self.device, MAX_NAME_BYTES)
     }
 }
@@ -147,6 +150,8 @@ pub struct ReceiverPart {
     pub cfo_hz_estimated: f32,
     /// Frames of the message received.
     pub frames_received: u32,
+    /// Coded segments that came intact only by combining two or more transmissions of them.
+    pub segments_combined: u32,
     /// Bytes of coded features and symbols of analog ones that arrived.
     pub arrived: u64,
     /// And those that were still missing when it was decoded.

@@ -17,6 +17,44 @@ pub enum SubmitKind {
     Text,
 }
 
+/// Who chooses how robust frames are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModeChoice {
+    /// The transmitter, by what receivers report and by what arrives.
+    #[default]
+    Auto,
+    /// The user: short frames.
+    Normal,
+    /// The user: frames that are heard far below the noise.
+    Robust,
+}
+
+impl ModeChoice {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Normal, Self::Robust];
+
+    /// The name used by `--mode`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Normal => "normal",
+            Self::Robust => "robust",
+        }
+    }
+}
+
+impl std::str::FromStr for ModeChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|choice| choice.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("unknown mode {name:?}: one of {names}")
+        })
+    }
+}
+
 /// How it is to be sent; what is `None` is the transmitter's to choose.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SendOptions {
@@ -28,6 +66,8 @@ pub struct SendOptions {
     pub design_snr_db: Option<f64>,
     /// Step of the MCS ladder, instead of what the SNR suggests.
     pub mcs: Option<u8>,
+    /// How robust frames are.
+    pub mode: Option<ModeChoice>,
     /// Most rounds of resending.
     pub max_resends: Option<u8>,
     /// How often to send it, 1 to 1000.
@@ -36,7 +76,15 @@ pub struct SendOptions {
 
 impl Default for SendOptions {
     fn default() -> Self {
-        Self { system: None, cbr: None, design_snr_db: None, mcs: None, max_resends: None, repeat: 1 }
+        Self {
+            system: None,
+            cbr: None,
+            design_snr_db: None,
+            mcs: None,
+            mode: None,
+            max_resends: None,
+            repeat: 1,
+        }
     }
 }
 

@@ -187,7 +187,7 @@ impl Trio {
     /// Sends a text that takes a while, and returns in the middle of it.
     pub async fn submit_for_long(&self) -> Submission {
         let options = SendOptions { mcs: Some(0), max_resends: Some(0), ..SendOptions::default() };
-        let mut submission = self.submit(SubmitKind::Text, super::letters(60_000), options, None).await;
+        let mut submission = self.submit(SubmitKind::Text, super::letters(12_000), options, None).await;
         submission.reach(SendStage::Send, 0.3).await;
         submission
     }
