@@ -114,6 +114,12 @@ pub struct Sending {
     /// Frames: auto (by what the receiver reports), normal (short) or robust (heard far below the noise)
     #[arg(long, value_name = "WHICH", value_parser = ["auto", "normal", "robust"])]
     pub mode: Option<String>,
+    /// Resource blocks for the features of a message: by importance, or for comparison none, random, equal, inverse
+    #[arg(long, value_name = "HOW", value_parser = ["none", "importance", "random", "equal", "inverse"])]
+    pub allocation: Option<String>,
+    /// Lower the peaks of the signal towards so many dB above its mean power
+    #[arg(long, value_name = "DB")]
+    pub peak_limit: Option<f64>,
     /// Most rounds of sending again what was lost
     #[arg(long, value_name = "ROUNDS")]
     pub max_resends: Option<i64>,
@@ -127,6 +133,8 @@ impl Sending {
             .set("--cbr", "transmitter.cbr", self.cbr)
             .set("--design-snr", "transmitter.design_snr_db", self.design_snr)
             .set("--mode", "transmitter.mode", self.mode.clone())
+            .set("--allocation", "transmitter.allocation", self.allocation.clone())
+            .set("--peak-limit", "transmitter.peak_limit_db", self.peak_limit)
             .set("--max-resends", "transmitter.max_resends", self.max_resends);
     }
 }

@@ -3,11 +3,14 @@
 mod air;
 mod children;
 mod exit;
+mod figures;
 mod flags;
 mod keygen;
 mod link;
 mod loopback;
 mod measure;
+mod phy_bench;
+mod phy_curve;
 mod quality;
 mod receiver;
 mod send;
@@ -42,6 +45,8 @@ enum Command {
     Send(send::Args),
     Watch(watch::Args),
     Measure(measure::Args),
+    PhyBench(phy_bench::Args),
+    PhyCurve(phy_curve::Args),
     Keygen(keygen::Args),
     Train(train::Args),
 }
@@ -55,6 +60,8 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Measure(args) => measure::run(args),
+        Command::PhyBench(args) => phy_bench::run(args),
+        Command::PhyCurve(args) => phy_curve::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args),
     };

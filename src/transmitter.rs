@@ -57,6 +57,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         cbr: config.transmitter.cbr,
         design_snr_db: config.transmitter.design_snr_db,
         mode: config.transmitter.mode,
+        allocation: config.transmitter.allocation,
+        peak_limit_db: config.transmitter.peak_limit_db,
         max_resends: config.transmitter.max_resends,
         device: flags::device(config.transmitter.device),
         number: args.number,

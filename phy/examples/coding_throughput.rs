@@ -4,8 +4,9 @@
 //! cargo run --release -p semcast-phy --example coding_throughput
 //! ```
 //!
-//! First the LDPC code alone, with noise in which nothing converges, so that every iteration is run. Then
-//! the whole chain with transport blocks of 3000 bytes, 1 dB above the threshold of each rung.
+//! First the LDPC code alone, with noise in which nothing converges, so that every iteration is run; then
+//! the polar code at an Eb/N0 (payload bits alone) at which one of a hundred blocks is lost; then the whole
+//! chain with transport blocks of 3000 bytes, 1 dB above the threshold of each rung.
 
 #![allow(clippy::print_stdout, reason = "a program whose output is its result")]
 #![expect(clippy::disallowed_methods, reason = "throughput is measured by the clock")]
@@ -18,6 +19,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use semcast_phy::coding::ldpc::{BaseGraph, LdpcCode, LdpcDecoder, LdpcEncoder};
+use semcast_phy::coding::polar::{ListSize, PolarDecoder, PolarEncoder};
 use semcast_phy::coding::transport_block::{TransportBlockDecoder, TransportBlockEncoder};
 use semcast_phy::modulation::mcs::Mcs;
 use semcast_phy::modulation::scrambler;
@@ -25,6 +27,7 @@ use semcast_phy::modulation::scrambler;
 fn main() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
     ldpc(&mut random);
+    polar(&mut random);
     chain(&mut random);
 }
 
@@ -48,14 +51,66 @@ fn ldpc(random: &mut Xoshiro256PlusPlus) {
         });
 
         let sent = (graph.systematic_columns() + rows - 2) * z;
-        let llrs: Vec<i16> = (0..code.codeword_bits())
-            .map(|index| if index < sent { random.random_range(-20i16..20) | 1 } else { 0 })
+        let llrs: Vec<i8> = (0..code.codeword_bits())
+            .map(|index| if index < sent { random.random_range(-20i8..20) | 1 } else { 0 })
             .collect();
         let mut decoder = LdpcDecoder::new();
         print!("{graph:?}    {z:3}  {rows:4}  {:.3}  {encode:13.0} ", data.len() as f64 / sent as f64);
         for iterations in [6, 10, 20] {
             let decode = rate(data.len(), || {
                 decoder.decode(&code, &llrs, iterations, |_| true).expect("the right length");
+            });
+            print!(" {decode:8.1}");
+        }
+        println!();
+    }
+}
+
+/// The list decoder always follows all paths in the first columns; in the last two it may end with fewer.
+fn polar(random: &mut Xoshiro256PlusPlus) {
+    const BLOCKS: usize = 200;
+    println!();
+    println!(
+        "polar bits  coded  Eb/N0   encode Mbit/s  decode Mbit/s with 1, 8, 32 paths, up to 8, up to 32"
+    );
+    for (bytes, coded_bits, eb_n0_db) in
+        [(5, 128, 4.0), (8, 512, 2.5), (13, 256, 3.0), (18, 512, 2.0), (22, 512, 2.0), (64, 1024, 2.0)]
+    {
+        let bits = bytes * 8 * BLOCKS;
+        let es_n0 = 10f64.powf(eb_n0_db / 10.0) * (bytes * 8) as f64 / coded_bits as f64;
+        let deviation = (0.5 / es_n0).sqrt();
+        let mut encoder = PolarEncoder::new();
+        let mut coded = Vec::new();
+        let mut llrs = Vec::new();
+        for _ in 0..BLOCKS {
+            let payload: Vec<u8> = (0..bytes).map(|_| random.random()).collect();
+            coded.clear();
+            encoder.encode(&payload, coded_bits, &mut coded).expect("sizes fit");
+            llrs.extend(coded.iter().map(|&bit| {
+                let noise: f64 = StandardNormal.sample(&mut *random);
+                (4.0 * es_n0 * (1.0 - 2.0 * f64::from(bit) + deviation * noise)) as f32
+            }));
+        }
+        let payload = vec![0x5A; bytes];
+        let encode = rate(bytes * 8, || {
+            coded.clear();
+            encoder.encode(&payload, coded_bits, &mut coded).expect("sizes fit");
+        });
+        print!("{:4} + 24  {coded_bits:5}  {eb_n0_db:5.1}  {encode:14.0} ", bytes * 8);
+        for (list_size, adaptive) in [
+            (ListSize::One, false),
+            (ListSize::Eight, false),
+            (ListSize::ThirtyTwo, false),
+            (ListSize::Eight, true),
+            (ListSize::ThirtyTwo, true),
+        ] {
+            let mut decoder = PolarDecoder::new();
+            decoder.set_list_size(list_size);
+            decoder.set_adaptive(adaptive);
+            let decode = rate(bits, || {
+                for block in llrs.chunks_exact(coded_bits) {
+                    decoder.decode(block, bytes).ok();
+                }
             });
             print!(" {decode:8.1}");
         }

@@ -5,13 +5,14 @@
 //! | transmit | receive |
 //! |---|---|
 //! | [`framing`]: frames, header, control block, grid | [`sync`]: detection, timing, carrier offset |
-//! | [`coding`]: CRC, NR LDPC, rate matching | [`estimation`]: channel, noise, phase tracking |
+//! | [`coding`]: CRC, NR LDPC and polar, rate matching | [`estimation`]: channel, drift and noise of a frame |
 //! | [`modulation`]: scrambling, QPSK to 256-QAM, the MCS ladder | [`ofdm`]: DFT; equalisation in [`receive`] |
+//! | [`allocation`]: resource blocks by importance | [`allocation`]: segments out of their blocks |
 //! | [`ofdm`]: subcarriers → samples | [`modulation`]: soft demapping, descrambling |
 //! | [`sync::preamble`] in front | [`coding`]: rate recovery, decoding, CRC |
 //! | all in [`transmit::Modulator`] | all in [`receive::Demodulator`] |
 //!
-//! [`numerology`] is the grid that both ends share; [`channel`] emulates propagation and oscillators;
+//! [`numerology`] is the grid that both ends share, [`mode`] how robust a frame is; [`crest`] lowers peaks; [`channel`] emulates propagation and oscillators;
 //! [`radio`], the only part that does I/O, moves samples between processes.
 //!
 //! Conventions: samples are `Complex32`; signals have unit mean power; SNR is Es/N0 per resource element
@@ -21,6 +22,7 @@ pub mod allocation;
 pub mod channel;
 pub mod coding;
 pub mod crest;
+pub mod curves;
 pub mod detection_trial;
 pub mod estimation;
 pub mod framing;

@@ -14,7 +14,7 @@ const ROBUST_CHIRP: usize = 2048;
 /// How robust a frame's preamble, header, control block and pilots are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Mode {
-    /// Short: opens at about −5 dB.
+    /// Short: opens at −3 dB.
     #[default]
     Normal,
     /// Long: opens at −13 dB.

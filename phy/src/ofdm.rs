@@ -9,7 +9,10 @@ use std::sync::Arc;
 use num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
-use crate::numerology::Numerology;
+use crate::{
+    numerology::Numerology,
+    simd::{Instructions, dispatched},
+};
 
 /// Planned transforms and their scratch: nothing is allocated per symbol.
 pub struct Ofdm {
@@ -107,12 +110,17 @@ const TABLE: usize = 64;
 pub struct Carrier {
     cfo: f64,
     table: [Complex32; TABLE],
+    instructions: Instructions,
 }
 
 impl Carrier {
     /// Of `cfo` cycles per sample.
     pub fn new(cfo: f64) -> Self {
-        Self { cfo, table: std::array::from_fn(|n| turn(cfo * n as f64)) }
+        Self {
+            cfo,
+            table: std::array::from_fn(|n| turn(cfo * n as f64)),
+            instructions: Instructions::detect(),
+        }
     }
 
     /// The offset in cycles per sample.
@@ -125,9 +133,26 @@ impl Carrier {
     pub fn derotate(&self, samples: &[Complex32], dc: Complex32, origin: i64, out: &mut [Complex32]) {
         for (block, (from, to)) in samples.chunks(TABLE).zip(out.chunks_mut(TABLE)).enumerate() {
             let phasor = turn(self.cfo * (origin + (block * TABLE) as i64) as f64);
-            for ((to, from), step) in to.iter_mut().zip(from).zip(&self.table) {
-                *to = (from - dc) * (phasor * step);
-            }
+            multiply(self.instructions, from, &self.table, dc, phasor, to);
+        }
+    }
+}
+
+dispatched! {
+    /// Writes (from − dc)·phasor·table.
+    fn multiply(
+        from: &[Complex32],
+        table: &[Complex32; TABLE],
+        dc: Complex32,
+        phasor: Complex32,
+        to: &mut [Complex32],
+    ) {
+        for ((to, from), step) in to.iter_mut().zip(from).zip(table) {
+            let (re, im) = (from.re - dc.re, from.im - dc.im);
+            let turn_re = phasor.re * step.re - phasor.im * step.im;
+            let turn_im = phasor.re * step.im + phasor.im * step.re;
+            to.re = re * turn_re - im * turn_im;
+            to.im = re * turn_im + im * turn_re;
         }
     }
 }

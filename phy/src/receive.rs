@@ -12,10 +12,7 @@ use crate::{
     allocation::amplitude,
     coding::transport_block::TransportBlockDecoder,
     crest,
-    estimation::{
-        delays::DelayFitter,
-        frame::{FrameEstimator, Rates},
-    },
+    estimation::frame::{FrameEstimator, Rates},
     framing::{
         ReceivedSegment, SegmentShape, SoftBits,
         control::{self, control_elements},
@@ -26,6 +23,7 @@ use crate::{
     modulation::{Modulation, mcs::Mcs, scrambler},
     numerology::{Numerology, SUBCARRIERS_PER_RB},
     ofdm::Ofdm,
+    simd::{Instructions, dispatched},
     sync::{
         acquisition::{Acquired, Acquisition, dc_offset},
         detector::{Detection, Detector},
@@ -107,7 +105,6 @@ pub struct Demodulator {
     ofdm: Ofdm,
     detector: Detector,
     acquisition: Acquisition,
-    fitter: DelayFitter,
     estimator: FrameEstimator,
     decoder: TransportBlockDecoder,
     state: State,
@@ -121,6 +118,9 @@ pub struct Demodulator {
     /// Noise variance of each after equalisation.
     variances: Vec<f32>,
     channel: Vec<Complex32>,
+    /// Noise variance on every subcarrier, before equalisation.
+    noise: Vec<f32>,
+    instructions: Instructions,
     positions: Vec<u32>,
     arrangement: Arrangement,
     /// Data resource elements in the order in which they were filled, and the noise variance of each.
@@ -139,7 +139,6 @@ impl Demodulator {
             ofdm: Ofdm::new(numerology),
             detector: Detector::new(&numerology),
             acquisition: Acquisition::new(numerology),
-            fitter: DelayFitter::new(&numerology),
             estimator: FrameEstimator::new(&numerology),
             decoder: TransportBlockDecoder::new(),
             state: State::Searching,
@@ -149,6 +148,8 @@ impl Demodulator {
             values: Vec::new(),
             variances: Vec::new(),
             channel: vec![Complex32::default(); numerology.subcarriers()],
+            noise: Vec::new(),
+            instructions: Instructions::detect(),
             positions: Vec::new(),
             arrangement: Arrangement::default(),
             elements: Vec::new(),
@@ -264,13 +265,7 @@ impl Demodulator {
     }
 
     fn header(&mut self, detection: &Detection) -> Option<Heard> {
-        let acquired = self.acquisition.acquire(
-            &mut self.ofdm,
-            &mut self.fitter,
-            &self.buffer,
-            self.start,
-            detection,
-        )?;
+        let acquired = self.acquisition.acquire(&mut self.ofdm, &self.buffer, self.start, detection)?;
         let symbols = acquired.mode.header_symbols(&self.numerology);
         self.shifts.clear();
         self.transform(&acquired, acquired.dc, symbols)?;
@@ -370,8 +365,7 @@ impl Demodulator {
         for last in [false, true] {
             self.transform(acquired, dc, symbols)?;
             let grid = &self.grids[acquired.mode as usize];
-            let (ofdm, fitter) = (&mut self.ofdm, &mut self.fitter);
-            self.estimator.estimate(ofdm, fitter, grid, acquired, &self.values, rates, &self.shifts);
+            self.estimator.estimate(&mut self.ofdm, grid, acquired, &self.values, rates, &self.shifts);
             let drift = self.estimator.rates().drift_samples(&self.numerology);
             if last || (drift * symbols as f64).abs() < MOST_DRIFT {
                 break;
@@ -403,20 +397,15 @@ impl Demodulator {
     fn equalise(&mut self, symbols: usize) {
         let subcarriers = self.numerology.subcarriers();
         self.variances.resize(symbols * subcarriers, 0.0);
+        self.noise.clear();
+        let noises = self.estimator.noise_per_rb().iter();
+        self.noise.extend(noises.flat_map(|&noise| std::iter::repeat_n(noise, SUBCARRIERS_PER_RB)));
         let rows = self.values.chunks_exact_mut(subcarriers);
-        for (symbol, (values, variances)) in rows.zip(self.variances.chunks_exact_mut(subcarriers)).enumerate() {
+        for (symbol, (values, variances)) in
+            rows.zip(self.variances.chunks_exact_mut(subcarriers)).enumerate()
+        {
             self.estimator.channel(symbol, &mut self.channel);
-            let blocks = values
-                .chunks_exact_mut(SUBCARRIERS_PER_RB)
-                .zip(variances.chunks_exact_mut(SUBCARRIERS_PER_RB))
-                .zip(self.channel.chunks_exact(SUBCARRIERS_PER_RB));
-            for (((values, variances), channel), &noise) in blocks.zip(self.estimator.noise_per_rb()) {
-                for ((value, variance), channel) in values.iter_mut().zip(variances).zip(channel) {
-                    let inverse = 1.0 / channel.norm_sqr().max(1e-12);
-                    *value *= channel.conj() * inverse;
-                    *variance = noise * inverse;
-                }
-            }
+            divide(self.instructions, values, variances, &self.channel, &self.noise);
         }
     }
 
@@ -427,7 +416,8 @@ impl Demodulator {
         self.elements.clear();
         self.elements.extend(self.positions.iter().map(|&position| self.values[position as usize]));
         self.element_variances.clear();
-        self.element_variances.extend(self.positions.iter().map(|&position| self.variances[position as usize]));
+        self.element_variances
+            .extend(self.positions.iter().map(|&position| self.variances[position as usize]));
     }
 
     /// Decodes a coded block; its LLRs stay in `llrs`.
@@ -466,6 +456,20 @@ impl Demodulator {
             cfo_hz: (acquired.carrier.cfo() + rates.phase / (std::f64::consts::TAU * symbol))
                 * numerology.sample_rate_hz,
             clock_offset_ppm: 1e6 * rates.drift_samples(numerology) / symbol,
+        }
+    }
+}
+
+dispatched! {
+    /// Divides `values` by `channel` and writes the noise variance that is then on them.
+    fn divide(values: &mut [Complex32], variances: &mut [f32], channel: &[Complex32], noise: &[f32]) {
+        for (((value, variance), channel), noise) in values.iter_mut().zip(variances).zip(channel).zip(noise) {
+            let power = channel.re * channel.re + channel.im * channel.im;
+            let inverse = 1.0 / power.max(1e-12);
+            let (re, im) = (value.re, value.im);
+            value.re = (re * channel.re + im * channel.im) * inverse;
+            value.im = (im * channel.re - re * channel.im) * inverse;
+            *variance = noise * inverse;
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use semcast_common::{
+    config::Allocation,
     control::{ControlConnection, ControlError, ControlServer, Identity, Peers},
     message::SystemId,
     wire::{ControlMessage, Hello, ModeChoice, NumerologyId, Role},
@@ -57,6 +58,10 @@ pub struct Settings {
     pub cbr: f64,
     /// SNR to prepare messages for, in dB, instead of what receivers report.
     pub design_snr_db: Option<f64>,
+    /// How resource blocks are given to the features of a message.
+    pub allocation: Allocation,
+    /// Peaks of frames are lowered towards so many dB above the mean power; `None`: left as they are.
+    pub peak_limit_db: Option<f64>,
     /// How robust frames are, for submissions that do not say.
     pub mode: ModeChoice,
     /// Rounds of resending for submissions that name none.
@@ -129,19 +134,23 @@ pub async fn run(
     let receivers = Arc::new(Receivers::default());
     let (feedback, feedback_queue) = sync_channel(MAX_FEEDBACK);
     let (jobs, job_queue) = mpsc::channel(MAX_WAITING);
+    let mut modulator = Modulator::new(settings.numerology);
+    modulator.limit_peaks(settings.peak_limit_db.map(|limit_db| limit_db as f32));
     let worker = Worker::new(
         WorkerSettings {
             system: settings.system,
             cbr: settings.cbr,
             design_snr_db: settings.design_snr_db,
             mode: settings.mode,
+            allocation: settings.allocation,
+            resource_blocks: settings.numerology.resource_blocks,
             max_resends: settings.max_resends,
             sample_rate_hz: settings.numerology.sample_rate_hz,
             transmitter: settings.number.unwrap_or_else(rand::random),
         },
         systems,
         device,
-        Modulator::new(settings.numerology),
+        modulator,
         radio,
         receivers.clone(),
         feedback_queue,

@@ -5,9 +5,11 @@
 //! - [`worker`]: the thread that encodes, modulates, sends, and sends again what was lost.
 //! - [`link_adaptation`]: reported channel state, and what was delivered → mode and MCS.
 //! - [`planner`]: a message → frames.
+//! - [`allocation`]: importances and reported channel state → resource blocks of a frame's segments.
 //! - [`resending`]: what to send again, and in which form.
 //! - [`receivers`]: who listens, and what they last said.
 
+pub mod allocation;
 pub mod daemon;
 pub mod jobs;
 pub mod link_adaptation;

@@ -29,7 +29,7 @@ const SHORT_BYTES: usize = 200;
 const SHORT_MARGIN_DB: f32 = 2.0;
 /// SNR that is assumed when nobody reports one: a robust step that a short-range link always has.
 pub const DEFAULT_SNR_DB: f32 = 5.0;
-/// With an effective SNR less [`MARGIN_DB`] below this, frames are robust: normal ones open at about −5 dB.
+/// With an effective SNR less [`MARGIN_DB`] below this, frames are robust: normal ones open at −3 dB.
 const ROBUST_BELOW_DB: f32 = -3.0;
 /// A lost segment is cut anew for a step this far down the ladder.
 const STEPS_DOWN: u8 = 2;

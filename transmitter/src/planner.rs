@@ -17,6 +17,7 @@ use semcast_common::{
     wire::MessageReceipt,
 };
 use semcast_phy::{
+    allocation::Record,
     framing::{MAX_PAYLOAD_SYMBOLS, MAX_SEGMENTS, Segment},
     mode::Mode,
     modulation::mcs::Mcs,
@@ -24,6 +25,7 @@ use semcast_phy::{
 };
 
 use crate::{
+    allocation::Allocator,
     link_adaptation::{Resending, Tally},
     resending::{Lack, Piece, SentSegments},
 };
@@ -54,6 +56,8 @@ pub struct FrameDraft {
     pub mode: Mode,
     /// Control bytes.
     pub control: Bytes,
+    /// Which resource blocks carry which segment.
+    pub allocation: Option<Record>,
     /// Segments.
     pub segments: Vec<Segment>,
 }
@@ -124,11 +128,20 @@ impl OutgoingMessage {
 
     /// Frames that carry `pieces`, and remembers how they were cut. Ranges outside the message are left out.
     /// No frame at all where a frame has no room for anything: the grid is too narrow for this mode.
-    pub fn frames(&mut self, pieces: &[Piece], mode: Mode, modulator: &Modulator) -> Vec<FrameDraft> {
+    ///
+    /// With an allocator every frame has a share of every feature, and says which resource blocks carry which.
+    pub fn frames(
+        &mut self,
+        pieces: &[Piece],
+        mode: Mode,
+        modulator: &Modulator,
+        allocator: Option<&Allocator>,
+    ) -> Vec<FrameDraft> {
         let mut frames = Vec::new();
         let mut open = OpenFrame::default();
         let symbols = self.frame_symbols(mode, modulator);
-        for piece in pieces {
+        let spread = allocator.map(|_| self.spread(pieces, mode, modulator, symbols));
+        for piece in spread.as_deref().unwrap_or(pieces) {
             let mut range = piece.range();
             let Some(shape) = self.header.features.get(usize::from(range.feature)) else { continue };
             range.end = range.end.min(shape.length());
@@ -155,12 +168,12 @@ impl OutgoingMessage {
                         open.push(cut);
                     }
                     None if open.is_empty() => break,
-                    None => frames.push(self.close(std::mem::take(&mut open), mode)),
+                    None => frames.push(self.close(std::mem::take(&mut open), mode, allocator)),
                 }
             }
         }
         if !open.is_empty() {
-            frames.push(self.close(open, mode));
+            frames.push(self.close(open, mode, allocator));
         }
         frames
     }
@@ -213,9 +226,65 @@ impl OutgoingMessage {
         }
     }
 
-    fn close(&self, open: OpenFrame, mode: Mode) -> FrameDraft {
+    /// Cuts pieces of several features so that each of the frames to come has its share of every one.
+    fn spread(&self, pieces: &[Piece], mode: Mode, modulator: &Modulator, symbols: usize) -> Vec<Piece> {
+        let features = self.payloads.len().min(MAX_SEGMENTS);
+        let room = modulator.capacity(mode, symbols, features, self.header.encoded_len(features));
+        if room < features * LEAST_ELEMENTS {
+            // Too narrow for a share of each.
+            return pieces.to_vec();
+        }
+        let elements = |piece: &Piece| {
+            let range = piece.range();
+            let length = range.end.saturating_sub(range.start) as usize;
+            match (piece, self.payloads.get(usize::from(range.feature))) {
+                (Piece::Fresh(_, mcs) | Piece::Again(_, mcs, _), Some(Payload::Digital(bytes))) => {
+                    // About: what cutting and CRCs cost is not known yet.
+                    (8.0 * length.min(bytes.len()) as f64 / mcs.spectral_efficiency()) as usize
+                }
+                (_, Some(Payload::Analog(symbols))) => length.min(symbols.len()),
+                (_, None) => 0,
+            }
+        };
+        let total: usize = pieces.iter().map(elements).sum();
+        let frames = total.div_ceil(room).max(1) as u64;
+        let mut spread = Vec::with_capacity(pieces.len() * frames as usize);
+        for frame in 0..frames {
+            for piece in pieces {
+                match *piece {
+                    Piece::Fresh(range, mcs) => {
+                        let length = self
+                            .header
+                            .features
+                            .get(usize::from(range.feature))
+                            .map_or(0, |shape| range.end.min(shape.length()).saturating_sub(range.start));
+                        let share = |frame: u64| (u64::from(length) * frame / frames) as u32;
+                        let (start, end) = (range.start + share(frame), range.start + share(frame + 1));
+                        if start < end {
+                            spread.push(Piece::Fresh(PartRange { start, end, ..range }, mcs));
+                        }
+                    }
+                    again if frame == 0 => spread.push(again),
+                    Piece::Again(..) => {}
+                }
+            }
+        }
+        spread
+    }
+
+    fn close(&self, open: OpenFrame, mode: Mode, allocator: Option<&Allocator>) -> FrameDraft {
+        let allocation = allocator.and_then(|allocator| {
+            let importance = |part: &Part| self.importances.get(usize::from(part.feature)).copied();
+            let segments: Vec<_> = open
+                .parts
+                .iter()
+                .zip(&open.segments)
+                .map(|(part, segment)| (importance(part).unwrap_or(0.0), segment))
+                .collect();
+            allocator.record(&segments)
+        });
         let header = MessageHeader { parts: open.parts, ..self.header.clone() };
-        FrameDraft { mode, control: header.to_bytes(), segments: open.segments }
+        FrameDraft { mode, control: header.to_bytes(), allocation, segments: open.segments }
     }
 }
 
@@ -242,17 +311,19 @@ impl OpenFrame {
 mod tests {
     use proptest::prelude::*;
     use semcast_common::{
+        config::Allocation,
         message::{Feature, ModelDigest, SystemId},
         segmentation::Assembly,
         wire::ModeChoice,
     };
     use semcast_phy::{
-        framing::{Frame, SegmentShape},
+        framing::{Frame, ReceivedSegment, SegmentShape},
         numerology::Numerology,
+        receive::Demodulator,
     };
 
     use super::*;
-    use crate::link_adaptation::{Descent, Link, LinkAdaptation};
+    use crate::link_adaptation::{Descent, Link, LinkAdaptation, Report};
 
     fn sendable(draft: &FrameDraft) -> Frame {
         Frame {
@@ -260,7 +331,7 @@ mod tests {
             number: 0,
             transmitter: 0,
             control: draft.control.clone(),
-            allocation: None,
+            allocation: draft.allocation.clone(),
             segments: draft.segments.clone(),
         }
     }
@@ -331,7 +402,7 @@ mod tests {
             let mut modulator = Modulator::new(Numerology::default());
             let mut outgoing = message(&lengths);
             let mcs = Mcs::from_index(index).expect("a step of the ladder");
-            let frames = outgoing.frames(&outgoing.all(mcs), mode, &modulator);
+            let frames = outgoing.frames(&outgoing.all(mcs), mode, &modulator, None);
             prop_assert!(assemble(&outgoing, &frames).complete());
             // The longest and the last: a low step makes hundreds.
             for draft in frames.iter().take(2).chain(frames.last()) {
@@ -354,7 +425,7 @@ mod tests {
             let mut modulator = Modulator::new(Numerology::default());
             let mut outgoing = message(&lengths);
             let mcs = Mcs::from_index(index).expect("a step of the ladder");
-            let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator);
+            let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator, None);
             prop_assert!(!first.is_empty());
             for (asked, robust) in rounds {
                 let range = |&(feature, start, length, _): &(u8, u32, u32, bool)| {
@@ -367,7 +438,7 @@ mod tests {
                 let mode = if robust { Mode::Robust } else { Mode::Normal };
                 let resending = Resending { mode, ceiling: mcs, combinable: mcs };
                 let pieces = outgoing.again(&lack, &resending);
-                let frames = outgoing.frames(&pieces, mode, &modulator);
+                let frames = outgoing.frames(&pieces, mode, &modulator, None);
                 let left = assemble(&outgoing, &frames).missing(1000);
                 for range in missing {
                     prop_assert!(!left.iter().any(|left| left.overlaps(&range)), "{:?} of {:?}", range, left);
@@ -383,7 +454,7 @@ mod tests {
             let modulator = Modulator::new(Numerology::default());
             let mut outgoing = message(&[(false, 10_000), (true, 10_000)]);
             let wanted = PartRange { feature: 1, start, end: start + length };
-            let frames = outgoing.frames(&[Piece::Fresh(wanted, Mcs::LOWEST)], Mode::Normal, &modulator);
+            let frames = outgoing.frames(&[Piece::Fresh(wanted, Mcs::LOWEST)], Mode::Normal, &modulator, None);
             let lacking: u32 = assemble(&outgoing, &frames).missing(100).iter().map(|gap| gap.end - gap.start).sum();
             prop_assert_eq!(lacking, 20_000 - (start + length).min(10_000) + start);
         }
@@ -394,13 +465,13 @@ mod tests {
         let modulator = Modulator::new(Numerology::default());
         let mut outgoing = message(&[(true, 100), (false, 300)]);
         let mcs = Mcs::select(10.0, 0.0);
-        let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator);
+        let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator, None);
         let everything = (0..64).map(|feature| PartRange { feature, start: 0, end: u32::MAX }).collect();
         let mut lack = Lack::default();
         lack.add(receipt(everything, Vec::new()));
         let resending = Resending { mode: Mode::Normal, ceiling: mcs, combinable: mcs };
         let pieces = outgoing.again(&lack, &resending);
-        assert_eq!(outgoing.frames(&pieces, Mode::Normal, &modulator), first);
+        assert_eq!(outgoing.frames(&pieces, Mode::Normal, &modulator, None), first);
     }
 
     #[test]
@@ -408,7 +479,7 @@ mod tests {
         let modulator = Modulator::new(Numerology::default());
         let mut outgoing = message(&[(false, 30_000)]);
         let mcs = Mcs::select(8.0, 0.0);
-        let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator);
+        let first = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator, None);
         let segments = |frames: &[FrameDraft]| -> Vec<_> {
             let of = |frame: &FrameDraft| frame.segments.iter().map(Segment::shape).collect::<Vec<_>>();
             frames.iter().flat_map(of).collect()
@@ -418,7 +489,7 @@ mod tests {
         lack.add(receipt(everything.clone(), everything));
         let resending = Resending { mode: Mode::Normal, ceiling: mcs, combinable: mcs };
         let pieces = outgoing.again(&lack, &resending);
-        let second = outgoing.frames(&pieces, Mode::Normal, &modulator);
+        let second = outgoing.frames(&pieces, Mode::Normal, &modulator, None);
         let with_version_2: Vec<_> = segments(&first)
             .into_iter()
             .map(|shape| match shape {
@@ -440,7 +511,7 @@ mod tests {
         let link = Link::for_snr(12.0, 1.5);
         let mut descent = Descent::new(ModeChoice::Auto, link, 1.5);
         let (adaptation, now) = (LinkAdaptation::default(), std::time::Instant::now());
-        outgoing.frames(&outgoing.all(link.mcs), link.mode, &modulator);
+        outgoing.frames(&outgoing.all(link.mcs), link.mode, &modulator, None);
         let mut shapes = Vec::new();
         for _ in 0..2 {
             let everything = (0..64).map(|feature| PartRange { feature, start: 0, end: u32::MAX }).collect();
@@ -449,7 +520,7 @@ mod tests {
             assert!(lack.unheard);
             let resending = descent.next(lack.unheard, &adaptation, &[], now);
             let pieces = outgoing.again(&lack, &resending);
-            let frames = outgoing.frames(&pieces, resending.mode, &modulator);
+            let frames = outgoing.frames(&pieces, resending.mode, &modulator, None);
             assert!(assemble(&outgoing, &frames).complete());
             shapes.push((frames[0].mode, frames[0].segments[0].shape()));
         }
@@ -466,7 +537,7 @@ mod tests {
             let numerology = Numerology { resource_blocks, ..Numerology::default() };
             let mut modulator = Modulator::new(numerology);
             let mut outgoing = message(&[(false, 100), (true, 500)]);
-            let frames = outgoing.frames(&outgoing.all(Mcs::LOWEST), Mode::Robust, &modulator);
+            let frames = outgoing.frames(&outgoing.all(Mcs::LOWEST), Mode::Robust, &modulator, None);
             assert!(frames.is_empty() || assemble(&outgoing, &frames).complete());
             assert!(resource_blocks == 2 || !frames.is_empty(), "{resource_blocks} resource blocks");
             for draft in &frames {
@@ -480,5 +551,52 @@ mod tests {
         let outgoing = message(&[(false, 10), (true, 10), (false, 10)]);
         let order: Vec<_> = outgoing.all(Mcs::LOWEST).iter().map(|piece| piece.range().feature).collect();
         assert_eq!(order, [2, 1, 0]);
+    }
+
+    #[test]
+    fn with_an_allocation_every_frame_has_a_share_of_every_feature() {
+        let mut modulator = Modulator::new(Numerology::default());
+        let mut outgoing = message(&[(true, 40_000), (false, 9000), (true, 30_000)]);
+        let snr_db = (0..25).map(|rb| 10.0 + rb as f32 / 3.0).collect();
+        let reports = [Report { session: 1, snr_db_per_rb: Some(snr_db) }];
+        let allocator = Allocator::new(Allocation::Importance, 1, &reports, 25);
+        let mcs = Mcs::select(10.0, 1.5);
+        let frames = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator, allocator.as_ref());
+        assert!(assemble(&outgoing, &frames).complete());
+        assert!(frames.len() >= 3);
+        let mut received = 0;
+        let mut demodulator = Demodulator::new(Numerology::default());
+        for (index, draft) in frames.iter().enumerate() {
+            let header = MessageHeader::parse(&draft.control).expect("control bytes of our own");
+            let features: std::collections::BTreeSet<_> =
+                header.parts.iter().map(|part| part.feature).collect();
+            // The last frame takes what cutting left over.
+            assert!(features.len() == 3 || index + 1 == frames.len(), "frame {index}: {features:?}");
+            if features.len() == 3 {
+                let order = draft.allocation.as_ref().expect("there is something to choose").order();
+                assert_eq!(header.parts[usize::from(order[0])].feature, 2, "the most important first");
+            }
+            let mut samples = Vec::new();
+            modulator.modulate(&sendable(draft), &mut samples).expect("a frame that fits");
+            samples.resize(samples.len() + 20_000, Complex32::default());
+            demodulator.push(&samples, &mut |frame| {
+                received += 1;
+                for (sent, got) in draft.segments.iter().zip(&frame.segments) {
+                    match (sent, got) {
+                        (Segment::Coded { bytes, .. }, ReceivedSegment::Coded { decoded, .. }) => {
+                            assert_eq!(decoded.as_ref(), Ok(bytes));
+                        }
+                        (Segment::Analog { symbols }, ReceivedSegment::Analog { symbols: got, .. }) => {
+                            // Index and real part are the same number, up to the noise of the arithmetic.
+                            let error: f32 = symbols.iter().zip(got).map(|(a, b)| (a - b).norm_sqr()).sum();
+                            let power: f32 = symbols.iter().map(|a| a.norm_sqr()).sum();
+                            assert!(error < 1e-3 * power, "{error} of {power}");
+                        }
+                        _ => panic!("a segment has become another one"),
+                    }
+                }
+            });
+        }
+        assert_eq!(received, frames.len());
     }
 }

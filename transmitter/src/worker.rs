@@ -16,6 +16,7 @@ use std::{
 use bytes::Bytes;
 use num_complex::Complex32;
 use semcast_common::{
+    config::Allocation,
     content::Content,
     message::SystemId,
     wire::{
@@ -35,6 +36,7 @@ use semcast_phy::{
 use tokio::sync::mpsc;
 
 use crate::{
+    allocation::Allocator,
     jobs::Job,
     link_adaptation::{self, Descent, Link, LinkAdaptation, Report},
     planner::{FrameDraft, MAX_SEGMENT_BYTES, OutgoingMessage},
@@ -80,6 +82,10 @@ pub struct WorkerSettings {
     pub mode: ModeChoice,
     /// Rounds of resending for jobs that name none.
     pub max_resends: u8,
+    /// How resource blocks are given to the features of a message.
+    pub allocation: Allocation,
+    /// Resource blocks of the grid.
+    pub resource_blocks: usize,
     /// Samples per second.
     pub sample_rate_hz: f64,
     /// Which transmitter process this is.
@@ -332,7 +338,10 @@ impl<Radio: RadioSink> Worker<Radio> {
                 return Ok(());
             }
             self.forget_feedback();
-            self.emit(&FrameDraft { mode, control: Bytes::new(), segments: Vec::new() }, spent)?;
+            self.emit(
+                &FrameDraft { mode, control: Bytes::new(), allocation: None, segments: Vec::new() },
+                spent,
+            )?;
             let deadline = Instant::now() + SOUNDING_TIMEOUT;
             while !all_reported(&self.receivers.channel_reports()) && Instant::now() < deadline {
                 // Only the registry counts here.
@@ -366,10 +375,14 @@ impl<Radio: RadioSink> Worker<Radio> {
         spent.modes.clear();
         for round in 0..=plan.rounds {
             let stage = if round == 0 { SendStage::Send } else { SendStage::Resend };
-            let mut drafts = outgoing.frames(&pieces, mode, &self.modulator);
+            // Reports may have come meanwhile.
+            let reports = self.receivers.channel_reports();
+            let blocks = self.settings.resource_blocks;
+            let allocator = Allocator::new(self.settings.allocation, message_id, &reports, blocks);
+            let mut drafts = outgoing.frames(&pieces, mode, &self.modulator, allocator.as_ref());
             if drafts.is_empty() && mode == Mode::Robust && plan.mode == ModeChoice::Auto {
                 mode = Mode::Normal;
-                drafts = outgoing.frames(&pieces, mode, &self.modulator);
+                drafts = outgoing.frames(&pieces, mode, &self.modulator, allocator.as_ref());
             }
             if drafts.is_empty() && round > 0 {
                 // Asked for is only what the message does not have.
@@ -487,7 +500,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             number: self.next_frame,
             transmitter: self.settings.transmitter,
             control: draft.control.clone(),
-            allocation: None,
+            allocation: draft.allocation.clone(),
             segments: draft.segments.clone(),
         };
         self.next_frame = self.next_frame.wrapping_add(1);

@@ -81,6 +81,16 @@ pub const KEYS: &[Key] = &[
         "frames: auto (by what receivers report), normal (short) or robust (heard far below the noise)",
         Rule::Choice(&["auto", "normal", "robust"]),
     ),
+    key(
+        "transmitter.allocation",
+        "resource blocks for features of a message: by importance, or for comparison none, random, equal, inverse",
+        Rule::Choice(&["none", "importance", "random", "equal", "inverse"]),
+    ),
+    key(
+        "transmitter.peak_limit_db",
+        "lower peaks towards so many dB above the mean power, at the cost of some noise of its own",
+        Rule::Real(3.0, 15.0),
+    ),
     key("transmitter.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
     key("transmitter.max_resends", "most rounds of resending", Rule::Whole(0, 100)),
     key("receiver.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),

@@ -14,7 +14,9 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 pub use keys::{KEYS, Key};
-pub use sections::{Air, Config, Control, Log, ModelDevice, Pacing, Radio, Receiver, Transmitter};
+pub use sections::{
+    Air, Allocation, Config, Control, Log, ModelDevice, Pacing, Radio, Receiver, Transmitter,
+};
 pub use value::Rule;
 
 /// Beginning of the names of environment variables.

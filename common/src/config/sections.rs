@@ -151,6 +151,23 @@ impl ModelDevice {
     }
 }
 
+/// How resource blocks are given to the features of a message. All but the first two are for comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allocation {
+    /// Not at all: every feature lies over the whole band.
+    None,
+    /// The best blocks to the most important feature.
+    #[default]
+    Importance,
+    /// In random order.
+    Random,
+    /// Equally many to each, in turn.
+    Equal,
+    /// The worst blocks to the most important feature.
+    Inverse,
+}
+
 /// The transmitter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +181,11 @@ pub struct Transmitter {
     pub design_snr_db: Option<f64>,
     /// How robust frames are.
     pub mode: ModeChoice,
+    /// How resource blocks are given to the features of a message.
+    pub allocation: Allocation,
+    /// Limit to which peaks of frames are lowered, in dB above the mean power.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_limit_db: Option<f64>,
     /// Where models run.
     pub device: ModelDevice,
     /// Most rounds of resending.
@@ -177,6 +199,8 @@ impl Default for Transmitter {
             cbr: 0.0625,
             design_snr_db: None,
             mode: ModeChoice::Auto,
+            allocation: Allocation::Importance,
+            peak_limit_db: None,
             device: ModelDevice::Auto,
             max_resends: 3,
         }

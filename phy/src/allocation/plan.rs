@@ -339,7 +339,8 @@ mod tests {
         };
         let plan = planned(&[coded(50), coded(10)], &snr, Strategy::Importance);
         let mcs: Vec<Mcs> = plan.mcs.iter().flatten().copied().collect();
-        assert_eq!(mcs[1], Mcs::select(5.0, 1.0));
+        // A part of it may lie in what the other segment has left of a good block.
+        assert!((Mcs::select(5.0, 1.0)..=Mcs::select(6.0, 1.0)).contains(&mcs[1]), "{}", mcs[1]);
         assert_eq!(mcs[0], Mcs::select(20.0, 1.0));
         assert_eq!(plan.elements, [mcs[0].symbols_for_bytes(2000), mcs[1].symbols_for_bytes(2000)]);
         let fixed = Demand::Coded { bytes: 9, rate: Rate::Fixed(Mcs::LOWEST) };

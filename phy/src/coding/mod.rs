@@ -3,7 +3,8 @@
 //!
 //! Transmit: [`crc`] → [`segmentation`] → [`ldpc`] encoder → [`rate_matching`], all four behind
 //! [`transport_block::TransportBlockEncoder`]. Receive: the same stages backwards behind
-//! [`transport_block::TransportBlockDecoder`].
+//! [`transport_block::TransportBlockDecoder`]. Short payloads go through [`polar`] instead, from CRC to
+//! rate matching.
 //!
 //! Conventions: bits are one `u8` each, 0 or 1, most significant bit of a byte first. An LLR is
 //! ln P(0)/P(1) in `f32`, so a positive one means bit 0.
@@ -13,6 +14,7 @@
 pub mod bits;
 pub mod crc;
 pub mod ldpc;
+pub mod polar;
 pub mod rate_matching;
 pub mod segmentation;
 pub mod transport_block;

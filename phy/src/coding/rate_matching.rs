@@ -10,7 +10,9 @@
 use std::ops::Range;
 
 use super::CodingError;
+use super::bits::unpack_byte;
 use super::ldpc::{BaseGraph, LdpcCode, PUNCTURED_COLUMNS};
+use crate::simd::{Instructions, dispatched};
 
 /// The circular buffer of one code block: which code, where its fillers are, where reading starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,14 @@ impl CircularBuffer {
         self.fillers.clone()
     }
 
+    /// The least number of code bits, from the first on, among which are the fillers and the `count` bits
+    /// that are transmitted.
+    pub fn reach(&self, count: usize) -> usize {
+        // Once round, every place has been visited.
+        let visited = self.ranges(count.min(self.size)).map(|range| range.end).max();
+        visited.unwrap_or(0).max(self.fillers.end)
+    }
+
     /// The places of `count` transmitted bits in their order, as ranges.
     fn ranges(&self, count: usize) -> impl Iterator<Item = Range<usize>> + '_ {
         let mut place = self.start;
@@ -88,7 +98,7 @@ pub struct RateMatcher {
 
 impl RateMatcher {
     /// Appends `count` bits of a code block, interleaved for `modulation_order` bits a symbol, to
-    /// `out`. `coded` are the N bits of the codeword.
+    /// `out`. `coded` are the bits of the codeword, at least as many as [`CircularBuffer::reach`] tells.
     ///
     /// # Errors
     /// [`CodingError`] if a length does not fit.
@@ -100,16 +110,12 @@ impl RateMatcher {
         modulation_order: u8,
         out: &mut Vec<u8>,
     ) -> Result<(), CodingError> {
-        let order = check(buffer, coded.len(), count, modulation_order)?;
+        check(buffer, coded.len(), count, modulation_order)?;
         self.selected.clear();
         for range in buffer.ranges(count) {
             self.selected.extend_from_slice(&coded[range]);
         }
-        let symbols = count / order;
-        out.reserve(count);
-        for symbol in 0..symbols {
-            out.extend((0..order).map(|bit| self.selected[bit * symbols + symbol]));
-        }
+        interleave(Instructions::detect(), &self.selected, modulation_order, out);
         Ok(())
     }
 }
@@ -121,7 +127,8 @@ pub struct RateRecovery {
 }
 
 impl RateRecovery {
-    /// Adds the LLRs of a code block to the N soft values in `soft`, each at its place.
+    /// Adds the LLRs of a code block to the soft values in `soft`, each at its place. There are at least as
+    /// many of these as [`CircularBuffer::reach`] tells.
     ///
     /// # Errors
     /// [`CodingError`] if a length does not fit.
@@ -132,17 +139,13 @@ impl RateRecovery {
         modulation_order: u8,
         soft: &mut [f32],
     ) -> Result<(), CodingError> {
-        let order = check(buffer, soft.len(), llrs.len(), modulation_order)?;
-        let symbols = llrs.len() / order;
-        self.selected.clear();
-        for bit in 0..order {
-            self.selected.extend(llrs.iter().skip(bit).step_by(order));
-        }
-        debug_assert_eq!(self.selected.len(), symbols * order);
-        let mut next = 0;
+        check(buffer, soft.len(), llrs.len(), modulation_order)?;
+        self.selected.resize(llrs.len(), 0.0);
+        deinterleave(Instructions::detect(), llrs, modulation_order, &mut self.selected);
+        let mut rest = &self.selected[..];
         for range in buffer.ranges(llrs.len()) {
-            let received = &self.selected[next..next + range.len()];
-            next += range.len();
+            let (received, others) = rest.split_at(range.len());
+            rest = others;
             for (sum, llr) in soft[range].iter_mut().zip(received) {
                 *sum += llr;
             }
@@ -151,18 +154,83 @@ impl RateRecovery {
     }
 }
 
-fn check(buffer: &CircularBuffer, size: usize, count: usize, order: u8) -> Result<usize, CodingError> {
-    if size != buffer.size {
-        return Err(CodingError::Length { what: "circular buffer", expected: buffer.size, actual: size });
+/// Symbols that are worked on together.
+const BLOCK: usize = 64;
+
+dispatched! {
+    /// Appends the bits, of which each row of bits.len() / order holds one of every symbol, symbol by symbol.
+    fn interleave(bits: &[u8], order: u8, out: &mut Vec<u8>) {
+        match order {
+            2 => to_symbols::<2>(bits, out),
+            4 => to_symbols::<4>(bits, out),
+            6 => to_symbols::<6>(bits, out),
+            8 => to_symbols::<8>(bits, out),
+            _ => out.extend_from_slice(bits),
+        }
     }
-    if order == 0 {
+}
+
+dispatched! {
+    /// Puts values that came symbol by symbol in rows of llrs.len() / order, one of every symbol in each.
+    fn deinterleave(llrs: &[f32], order: u8, rows: &mut [f32]) {
+        match order {
+            2 => to_rows::<2>(llrs, rows),
+            4 => to_rows::<4>(llrs, rows),
+            6 => to_rows::<6>(llrs, rows),
+            8 => to_rows::<8>(llrs, rows),
+            _ => rows.copy_from_slice(llrs),
+        }
+    }
+}
+
+/// The bits of a symbol meet in one byte, which a table turns back into bits.
+#[inline(always)]
+fn to_symbols<const ORDER: usize>(bits: &[u8], out: &mut Vec<u8>) {
+    let symbols = bits.len() / ORDER;
+    let start = out.len();
+    out.resize(start + symbols * ORDER, 0);
+    let groups = out[start..].as_chunks_mut::<ORDER>().0;
+    for (first, groups) in (0..symbols).step_by(BLOCK).zip(groups.chunks_mut(BLOCK)) {
+        let mut labels = [0u8; BLOCK];
+        for row in 0..ORDER {
+            let bits = &bits[row * symbols + first..][..groups.len()];
+            for (label, bit) in labels.iter_mut().zip(bits) {
+                *label |= bit << (7 - row);
+            }
+        }
+        for (group, label) in groups.iter_mut().zip(labels) {
+            group.copy_from_slice(&unpack_byte(label)[..ORDER]);
+        }
+    }
+}
+
+#[inline(always)]
+fn to_rows<const ORDER: usize>(llrs: &[f32], rows: &mut [f32]) {
+    let groups = llrs.as_chunks::<ORDER>().0;
+    let symbols = groups.len();
+    for (first, groups) in (0..symbols).step_by(BLOCK).zip(groups.chunks(BLOCK)) {
+        for row in 0..ORDER {
+            let values = &mut rows[row * symbols + first..][..groups.len()];
+            for (value, group) in values.iter_mut().zip(groups) {
+                *value = group[row];
+            }
+        }
+    }
+}
+
+fn check(buffer: &CircularBuffer, size: usize, count: usize, order: u8) -> Result<(), CodingError> {
+    if !matches!(order, 1 | 2 | 4 | 6 | 8) {
         return Err(CodingError::ModulationOrder(order));
     }
     let whole = count.next_multiple_of(order.into());
     if whole != count {
         return Err(CodingError::Length { what: "bits of whole symbols", expected: whole, actual: count });
     }
-    Ok(order.into())
+    let reach = buffer.reach(count);
+    if size < reach {
+        return Err(CodingError::Length { what: "circular buffer", expected: reach, actual: size });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -219,6 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn all_versions_interleave_as_the_formula_says() {
+        for order in [1u8, 2, 4, 6, 8] {
+            for symbols in [1, 63, 64, 65, 300] {
+                let width = usize::from(order);
+                let bits: Vec<u8> = (0..symbols * width).map(|i| (i * i / 7 % 2) as u8).collect();
+                let expected: Vec<u8> =
+                    (0..bits.len()).map(|i| bits[i % width * symbols + i / width]).collect();
+                for instructions in Instructions::all_available() {
+                    let mut sent = Vec::new();
+                    interleave(instructions, &bits, order, &mut sent);
+                    assert_eq!(sent, expected, "{order} {symbols} {instructions:?}");
+                    let received: Vec<f32> = sent.iter().map(|&bit| bit.into()).collect();
+                    let mut rows = vec![0.5; received.len()];
+                    deinterleave(instructions, &received, order, &mut rows);
+                    assert!(rows.iter().zip(&bits).all(|(&row, &bit)| row == f32::from(bit)));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_interleaver_puts_systematic_bits_first_in_each_symbol() {
         let code = code(BaseGraph::Two);
         let buffer = CircularBuffer::new(&code, code.systematic_bits(), 0).unwrap();
@@ -235,9 +324,9 @@ mod tests {
         assert!(CircularBuffer::new(&code, 81, 0).is_err());
         assert!(CircularBuffer::new(&code, 3, 0).is_err());
         let buffer = CircularBuffer::new(&code, 80, 0).unwrap();
-        let mut soft = vec![0.0; code.codeword_bits()];
+        let mut soft = vec![0.0; buffer.reach(4)];
         assert!(RateRecovery::default().combine(&buffer, &[0.0; 3], 2, &mut soft).is_err());
-        assert!(RateRecovery::default().combine(&buffer, &[0.0; 4], 2, &mut soft[1..]).is_err());
+        assert!(RateRecovery::default().combine(&buffer, &[0.0; 4], 2, &mut soft[..3]).is_err());
         assert!(RateMatcher::default().select(&buffer, &[0; 9], 4, 2, &mut Vec::new()).is_err());
     }
 }

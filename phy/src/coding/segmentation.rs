@@ -10,6 +10,7 @@
 use super::CodingError;
 use super::crc::{CRC24A, CRC24B};
 use super::ldpc::{BaseGraph, LdpcCode};
+use super::polar;
 
 /// The longest payload of a transport block.
 pub const MAX_PAYLOAD_BYTES: usize = 65_535;
@@ -76,6 +77,12 @@ impl TransportBlock {
         self.modulation_order
     }
 
+    /// Whether the payload is short enough for the polar code. What concerns the LDPC code, its code blocks
+    /// and their CRCs is then unused; the number of information bits is the same.
+    pub fn is_polar(&self) -> bool {
+        self.payload_bytes <= polar::MAX_PAYLOAD_BYTES
+    }
+
     /// The code of every code block.
     pub fn code(&self) -> LdpcCode {
         self.code
@@ -135,7 +142,7 @@ fn select_base_graph(payload_bits: usize, coded_bits: usize) -> BaseGraph {
 }
 
 /// Systematic columns that carry bits, K_b of §5.2.2, for a transport block of `bits` bits.
-fn occupied_columns(base_graph: BaseGraph, bits: usize) -> usize {
+pub(crate) fn occupied_columns(base_graph: BaseGraph, bits: usize) -> usize {
     match (base_graph, bits) {
         (BaseGraph::One, _) => 22,
         (BaseGraph::Two, 641..) => 10,

@@ -1,9 +1,11 @@
 //! The whole coding chain: payload bytes → coded bits, and LLRs → payload bytes or an error.
 //!
+//! Payloads of up to [`polar::MAX_PAYLOAD_BYTES`] bytes are polar coded, longer ones LDPC coded.
+//!
 //! Differences from NR, both against undetected errors:
-//! 1. Every transport block carries a CRC-24A; NR gives short ones a CRC-16, which lets one wrong
-//!    block in 65,536 pass.
-//! 2. The CRC-24A is complemented. Otherwise silence (all LLRs zero) decodes to an all-zero payload
+//! 1. Every transport block carries a CRC of 24 bits; NR gives short ones 16, which lets one wrong
+//!    block in 65,536 pass, or even 11.
+//! 2. The CRC is complemented. Otherwise silence (all LLRs zero) decodes to an all-zero payload
 //!    with a correct CRC.
 //!
 //! Reference: 3GPP TS 38.212 V18.6.0, §5.1 to §5.5.
@@ -12,6 +14,7 @@ use super::CodingError;
 use super::bits;
 use super::crc::{CRC24A, CRC24B};
 use super::ldpc::{FILLER_LLR, LdpcDecoder, LdpcEncoder, quantise};
+use super::polar::{self, ListSize, PolarDecoder, PolarEncoder};
 use super::rate_matching::{CircularBuffer, RateMatcher, RateRecovery};
 use super::segmentation::TransportBlock;
 
@@ -26,6 +29,7 @@ pub const DEFAULT_MAX_ITERATIONS: usize = 20;
 pub struct TransportBlockEncoder {
     ldpc: LdpcEncoder,
     matcher: RateMatcher,
+    polar: PolarEncoder,
     block: Vec<u8>,
     systematic: Vec<u8>,
 }
@@ -39,7 +43,8 @@ impl TransportBlockEncoder {
     /// Appends the `coded_bits` bits of a payload, one `u8` each, to `out`.
     ///
     /// `coded_bits` is a multiple of `modulation_order`, the bits of a symbol. Redundancy version 0 is
-    /// for the first transmission; 2, 3 and 1 add new parity when it is repeated.
+    /// for the first transmission; 2, 3 and 1 add new parity when it is repeated. A polar coded block is
+    /// the same in all of them.
     ///
     /// # Errors
     /// [`CodingError`] if a size does not exist or does not fit; `out` is then as before.
@@ -54,6 +59,9 @@ impl TransportBlockEncoder {
         let sizes = TransportBlock::new(payload.len(), coded_bits, modulation_order)?;
         let code = sizes.code();
         let buffer = CircularBuffer::new(&code, sizes.code_block_bits(), redundancy_version)?;
+        if sizes.is_polar() {
+            return self.polar.encode(payload, coded_bits, out);
+        }
 
         self.block.clear();
         bits::unpack(payload, &mut self.block);
@@ -67,8 +75,9 @@ impl TransportBlockEncoder {
                 bits::push_value(CRC24B.of_bits(segment), CRC24B.width(), &mut self.systematic);
             }
             self.systematic.resize(code.systematic_bits(), 0);
-            let coded = self.ldpc.encode(&code, &self.systematic)?;
-            self.matcher.select(&buffer, coded, sizes.coded_bits_of(index), modulation_order, out)?;
+            let count = sizes.coded_bits_of(index);
+            let coded = self.ldpc.encode_first(&code, &self.systematic, buffer.reach(count))?;
+            self.matcher.select(&buffer, coded, count, modulation_order, out)?;
         }
         Ok(())
     }
@@ -81,7 +90,7 @@ pub struct DecodeReport {
     pub code_blocks: usize,
     /// Code blocks that ended with a wrong parity or CRC.
     pub failed_code_blocks: usize,
-    /// Iterations of all code blocks together.
+    /// Iterations of all code blocks together; a polar coded block counts as one.
     pub iterations: usize,
 }
 
@@ -121,9 +130,10 @@ impl SoftBuffer {
 pub struct TransportBlockDecoder {
     ldpc: LdpcDecoder,
     recovery: RateRecovery,
+    polar: PolarDecoder,
     /// Soft values of one code block.
     soft: Vec<f32>,
-    quantised: Vec<i16>,
+    quantised: Vec<i8>,
     block: Vec<u8>,
     max_iterations: usize,
     report: DecodeReport,
@@ -138,9 +148,13 @@ impl Default for TransportBlockDecoder {
 impl TransportBlockDecoder {
     /// A decoder with empty buffers.
     pub fn new() -> Self {
+        let mut polar = PolarDecoder::new();
+        // Only blocks that shorter lists cannot decode take the longest one, and its 25 µs.
+        polar.set_list_size(ListSize::ThirtyTwo);
         Self {
             ldpc: LdpcDecoder::new(),
             recovery: RateRecovery::default(),
+            polar,
             soft: Vec::new(),
             quantised: Vec::new(),
             block: Vec::new(),
@@ -149,7 +163,7 @@ impl TransportBlockDecoder {
         }
     }
 
-    /// Limits the iterations of each code block; 20 by default. Ten cost about 0.3 dB and halve the
+    /// Limits the iterations of each code block; 20 by default. Ten cost 0.2 to 0.4 dB and halve the
     /// time that a hopeless block takes.
     pub fn set_max_iterations(&mut self, max_iterations: usize) {
         self.max_iterations = max_iterations;
@@ -163,7 +177,8 @@ impl TransportBlockDecoder {
     /// The payload of `payload_bytes` bytes that the LLRs stand for.
     ///
     /// The LLRs are natural ones, ln P(0)/P(1), in the order of [`TransportBlockEncoder::encode`].
-    /// Inside they have eight steps to the nat and are limited to about 256. NaN counts as an erasure.
+    /// Inside they have four steps to the nat and are limited to about 32, if need be after they were made
+    /// smaller all together. NaN counts as an erasure.
     ///
     /// # Errors
     /// [`CodingError::NotDecoded`] if a CRC is wrong in the end; others if a size does not exist.
@@ -180,12 +195,15 @@ impl TransportBlockDecoder {
             let code = sizes.code();
             let buffer = CircularBuffer::new(&code, sizes.code_block_bits(), redundancy_version)?;
             self.start(&sizes);
+            if sizes.is_polar() {
+                return self.decode_polar(llrs, payload_bytes);
+            }
             let mut rest = llrs;
             for index in 0..sizes.code_blocks() {
                 let (received, others) = rest.split_at(sizes.coded_bits_of(index));
                 rest = others;
                 soft.clear();
-                soft.resize(code.codeword_bits(), 0.0);
+                soft.resize(buffer.reach(received.len()), 0.0);
                 self.recovery.combine(&buffer, received, modulation_order, &mut soft)?;
                 self.decode_code_block(&sizes, &buffer, &soft)?;
             }
@@ -216,9 +234,17 @@ impl TransportBlockDecoder {
         if memory.sizes != Some(sizes) {
             memory.sizes = Some(sizes);
             memory.soft.clear();
-            memory.soft.resize(sizes.code_blocks() * code.codeword_bits(), 0.0);
+            let values =
+                if sizes.is_polar() { llrs.len() } else { sizes.code_blocks() * code.codeword_bits() };
+            memory.soft.resize(values, 0.0);
         }
         self.start(&sizes);
+        if sizes.is_polar() {
+            for (sum, &llr) in memory.soft.iter_mut().zip(llrs) {
+                *sum += if llr.is_nan() { 0.0 } else { llr.clamp(-polar::LLR_LIMIT, polar::LLR_LIMIT) };
+            }
+            return self.decode_polar(&memory.soft, payload_bytes);
+        }
         let mut rest = llrs;
         for (index, soft) in memory.soft.chunks_exact_mut(code.codeword_bits()).enumerate() {
             let (received, others) = rest.split_at(sizes.coded_bits_of(index));
@@ -234,14 +260,20 @@ impl TransportBlockDecoder {
         self.report = DecodeReport { code_blocks: sizes.code_blocks(), failed_code_blocks: 0, iterations: 0 };
     }
 
+    fn decode_polar(&mut self, llrs: &[f32], payload_bytes: usize) -> Result<DecodedBlock, CodingError> {
+        let decoded = self.polar.decode(llrs, payload_bytes);
+        self.report.iterations = 1;
+        self.report.failed_code_blocks = usize::from(decoded.is_err());
+        decoded.map(|payload| DecodedBlock { payload, report: self.report })
+    }
+
     fn decode_code_block(
         &mut self,
         sizes: &TransportBlock,
         buffer: &CircularBuffer,
         soft: &[f32],
     ) -> Result<(), CodingError> {
-        self.quantised.clear();
-        self.quantised.extend(soft.iter().map(|&llr| quantise(llr)));
+        quantise(soft, &mut self.quantised);
         self.quantised[buffer.fillers()].fill(FILLER_LLR);
         let information_bits = sizes.code_block_bits();
         let outcome = self.ldpc.decode(&sizes.code(), &self.quantised, self.max_iterations, |decoded| {
@@ -347,6 +379,23 @@ mod tests {
             results.push(decoder.decode_combined(&mut memory, &received, 900, 2, version));
         }
         assert!(matches!(results[0], Err(CodingError::NotDecoded { failed_code_blocks: 1, code_blocks: 1 })));
+        assert_eq!(results[1].as_ref().map(|block| &block.payload), Ok(&payload));
+    }
+
+    #[test]
+    fn transmissions_of_a_polar_coded_block_add_up() {
+        let payload = payload(20);
+        let mut coded = Vec::new();
+        TransportBlockEncoder::new().encode(&payload, 240, 2, 0, &mut coded).unwrap();
+        let mut decoder = TransportBlockDecoder::new();
+        let mut memory = SoftBuffer::new();
+        let results = [0, 2].map(|version| {
+            let mut received = llrs(&coded, 4.0);
+            received.iter_mut().skip(usize::from(version) / 2).step_by(2).for_each(|llr| *llr = f32::NAN);
+            decoder.decode_combined(&mut memory, &received, 20, 2, version)
+        });
+        let failed = Err(CodingError::NotDecoded { failed_code_blocks: 1, code_blocks: 1 });
+        assert_eq!(results[0], failed);
         assert_eq!(results[1].as_ref().map(|block| &block.payload), Ok(&payload));
     }
 

@@ -8,7 +8,10 @@
 
 use num_complex::{Complex32, Complex64};
 
-use crate::numerology::Numerology;
+use crate::{
+    numerology::Numerology,
+    simd::{Instructions, dispatched},
+};
 
 /// Delays before and after the cyclic prefix that are fitted too: band-limited paths leak.
 const LEAKAGE_TAPS: usize = 3;
@@ -68,19 +71,7 @@ struct Key {
 impl Fit {
     /// Writes the taps for responses on the fit's pilots.
     pub fn apply(&self, responses: &[Complex32], taps: &mut [Complex32]) {
-        for (tap, weights) in taps.iter_mut().zip(self.weights.chunks_exact(responses.len())) {
-            // Four sums at a time: the order is fixed, and the loop has no chain of additions.
-            let mut sums = [Complex32::default(); 4];
-            let (weights, rest) = weights.as_chunks::<4>();
-            let (values, others) = responses.as_chunks::<4>();
-            for (weights, values) in weights.iter().zip(values) {
-                for ((sum, weight), value) in sums.iter_mut().zip(weights).zip(values) {
-                    *sum += weight * value;
-                }
-            }
-            *tap = sums.iter().sum::<Complex32>()
-                + rest.iter().zip(others).map(|(weight, value)| weight * value).sum::<Complex32>();
-        }
+        multiply(Instructions::detect(), &self.weights, responses, taps);
     }
 
     /// Variance of all taps together for noise of variance 1 on every pilot.
@@ -92,6 +83,26 @@ impl Fit {
     /// the noise by that much.
     pub fn freedom(&self) -> f32 {
         self.freedom
+    }
+}
+
+dispatched! {
+    /// Multiplies a matrix, row by row, by a vector.
+    fn multiply(matrix: &[Complex32], vector: &[Complex32], product: &mut [Complex32]) {
+        for (value, row) in product.iter_mut().zip(matrix.chunks_exact(vector.len().max(1))) {
+            // Eight sums at a time: the order is fixed, and the loop has no chain of additions.
+            let (mut re, mut im) = ([0.0f32; 8], [0.0f32; 8]);
+            let (row, last_row) = row.as_chunks::<8>();
+            let (columns, last_columns) = vector.as_chunks::<8>();
+            for (a, b) in row.iter().zip(columns) {
+                for i in 0..8 {
+                    re[i] += a[i].re * b[i].re - a[i].im * b[i].im;
+                    im[i] += a[i].re * b[i].im + a[i].im * b[i].re;
+                }
+            }
+            let rest: Complex32 = last_row.iter().zip(last_columns).map(|(a, b)| a * b).sum();
+            *value = Complex32::new(re.iter().sum(), im.iter().sum()) + rest;
+        }
     }
 }
 

@@ -74,6 +74,7 @@ struct Block {
 pub struct FrameEstimator {
     numerology: Numerology,
     frequencies: Vec<f32>,
+    fitter: DelayFitter,
     blocks: Vec<Block>,
     /// Taps of each block.
     taps: Vec<Complex32>,
@@ -109,6 +110,7 @@ impl FrameEstimator {
             frequencies: (0..numerology.subcarriers())
                 .map(|k| numerology.frequency_index(k) as f32)
                 .collect(),
+            fitter: DelayFitter::new(numerology),
             blocks: Vec::new(),
             taps: Vec::new(),
             fits: Vec::new(),
@@ -148,8 +150,7 @@ impl FrameEstimator {
         self.noise_variance = acquired.noise_variance;
         self.noise_per_rb.clear();
         self.noise_per_rb.resize(self.numerology.resource_blocks, acquired.noise_variance);
-        self.rates.phase = self.left_over;
-        self.rates
+        Rates { phase: self.left_over, ..self.rates }
     }
 
     /// Estimates a whole frame. `rates` is what its turn is thought to be; symbol i's DFT window was moved by
@@ -157,7 +158,6 @@ impl FrameEstimator {
     pub fn estimate(
         &mut self,
         ofdm: &mut Ofdm,
-        fitter: &mut DelayFitter,
         grid: &Grid,
         acquired: &Acquired,
         values: &[Complex32],
@@ -167,9 +167,9 @@ impl FrameEstimator {
         let symbols = values.len() / self.numerology.subcarriers();
         self.begin(acquired, rates, shifts);
         self.cut(grid, acquired, symbols);
-        self.fit_blocks(fitter, grid, acquired, values);
-        self.find_rates(fitter, acquired);
-        self.fit_blocks(fitter, grid, acquired, values);
+        self.fit_blocks(grid, acquired, values);
+        self.find_rates(acquired);
+        self.fit_blocks(grid, acquired, values);
         self.lasted = self.tail_coheres(acquired.delays.taps);
         self.smooth(acquired);
         self.set_rows(ofdm, acquired);
@@ -273,13 +273,7 @@ impl FrameEstimator {
     }
 
     /// Fits every block's pilots, freed from the turn as far as it is known.
-    fn fit_blocks(
-        &mut self,
-        fitter: &mut DelayFitter,
-        grid: &Grid,
-        acquired: &Acquired,
-        values: &[Complex32],
-    ) {
+    fn fit_blocks(&mut self, grid: &Grid, acquired: &Acquired, values: &[Complex32]) {
         let subcarriers = self.numerology.subcarriers();
         let taps = acquired.delays.taps;
         self.taps.resize(self.blocks.len() * taps, Complex32::default());
@@ -299,14 +293,15 @@ impl FrameEstimator {
             }
             let comb = (block.first % COMB_PERIOD) as u32;
             let set = PilotSet { number: (acquired.mode as u32) << 16 | comb << 8 | block.count as u32 };
-            let fit = fitter.fit(acquired.delays, set, &self.pilots, acquired.noise_variance, acquired.power);
+            let fit =
+                self.fitter.fit(acquired.delays, set, &self.pilots, acquired.noise_variance, acquired.power);
             fit.apply(&self.received, &mut self.taps[index * taps..(index + 1) * taps]);
             self.fits.push((fit.noise_gain() * acquired.noise_variance, fit.freedom()));
         }
     }
 
     /// Finds the turn from how blocks differ, at growing distances.
-    fn find_rates(&mut self, fitter: &DelayFitter, acquired: &Acquired) {
+    fn find_rates(&mut self, acquired: &Acquired) {
         let blocks = self.blocks.len();
         if blocks < 3 {
             return;
@@ -317,7 +312,7 @@ impl FrameEstimator {
             .map(|rb| numerology.frequency_index(rb * SUBCARRIERS_PER_RB + SUBCARRIERS_PER_RB / 2))
             .collect();
         self.coarse.clear();
-        fitter.coarse(acquired.delays, &middles, &self.taps, &mut self.coarse);
+        self.fitter.coarse(acquired.delays, &middles, &self.taps, &mut self.coarse);
         let width = middles.len();
         let independent = width.min(taps) as f64;
         let block_symbols = f64::from(self.blocks[1].centre - self.blocks[0].centre);

@@ -7,6 +7,8 @@
 
 use num_complex::Complex32;
 
+use crate::coding::bits::pack_byte;
+
 /// The square constellations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Modulation {
@@ -34,37 +36,78 @@ impl Modulation {
         }
     }
 
-    /// Distance of the innermost levels from zero that gives unit mean power.
-    pub fn amplitude(self) -> f32 {
-        let power: f32 = match self {
-            Self::Qpsk => 2.0,
-            Self::Qam16 => 10.0,
-            Self::Qam64 => 42.0,
-            Self::Qam256 => 170.0,
-        };
-        power.sqrt().recip()
+    /// Distance of the innermost levels from zero that gives unit mean power: 1/√2, 1/√10, 1/√42, 1/√170.
+    pub const fn amplitude(self) -> f32 {
+        match self {
+            Self::Qpsk => std::f32::consts::FRAC_1_SQRT_2,
+            Self::Qam16 => 0.316_227_77,
+            Self::Qam64 => 0.154_303_35,
+            Self::Qam256 => 0.076_696_5,
+        }
     }
 
     /// Appends the symbols of `bits`; a last group that is not full is left out.
     pub fn map(self, bits: &[u8], symbols: &mut Vec<Complex32>) {
-        let amplitude = self.amplitude();
-        let groups = bits.chunks_exact(self.bits_per_symbol().into());
-        symbols.extend(groups.map(|group| {
-            let axis = |first: usize| amplitude * level(group.iter().skip(first).step_by(2));
-            Complex32::new(axis(0), axis(1))
-        }));
+        match self {
+            Self::Qpsk => look_up(&QPSK, bits, symbols),
+            Self::Qam16 => look_up(&QAM16, bits, symbols),
+            Self::Qam64 => look_up(&QAM64, bits, symbols),
+            Self::Qam256 => look_up(&QAM256, bits, symbols),
+        }
     }
 }
 
-/// The odd integer that the bits of one axis stand for, as §5.1 nests them:
+static QPSK: [Complex32; 1 << 2] = points(Modulation::Qpsk);
+static QAM16: [Complex32; 1 << 4] = points(Modulation::Qam16);
+static QAM64: [Complex32; 1 << 6] = points(Modulation::Qam64);
+static QAM256: [Complex32; 1 << 8] = points(Modulation::Qam256);
+
+/// The points of a constellation in the order of their bits, read as a number.
+const fn points<const POINTS: usize>(modulation: Modulation) -> [Complex32; POINTS] {
+    let mut points = [Complex32::new(0.0, 0.0); POINTS];
+    let mut label = 0;
+    while label < POINTS {
+        // The last bit of the label belongs to the imaginary part.
+        let pairs = modulation.bits_per_symbol() / 2;
+        points[label] = Complex32::new(
+            modulation.amplitude() * level(label >> 1, pairs),
+            modulation.amplitude() * level(label, pairs),
+        );
+        label += 1;
+    }
+    points
+}
+
+/// The odd integer that every second bit of `label`, the lowest one the last, stands for as §5.1 nests them:
 /// (1 − 2b₀)(2^(n−1) − (1 − 2b₁)(2^(n−2) − … (1 − 2b_(n−1)))).
-fn level<'a>(bits: impl DoubleEndedIterator<Item = &'a u8>) -> f32 {
-    let mut power = 1.0;
-    bits.rev().fold(0.0, |inner, &bit| {
-        let value = (power - inner) * (1.0 - 2.0 * f32::from(bit & 1));
+const fn level(label: usize, pairs: u8) -> f32 {
+    let (mut inner, mut power, mut pair) = (0.0, 1.0, 0);
+    while pair < pairs {
+        inner = if label >> (2 * pair) & 1 == 1 { inner - power } else { power - inner };
         power *= 2.0;
-        value
-    })
+        pair += 1;
+    }
+    inner
+}
+
+fn look_up<const POINTS: usize>(points: &[Complex32; POINTS], bits: &[u8], symbols: &mut Vec<Complex32>) {
+    match const { POINTS.trailing_zeros() } {
+        2 => symbols.extend(bits.as_chunks::<2>().0.iter().map(|group| points[label(group)])),
+        4 => symbols.extend(bits.as_chunks::<4>().0.iter().map(|group| points[label(group)])),
+        6 => symbols.extend(bits.as_chunks::<6>().0.iter().map(|group| points[label(group)])),
+        _ => symbols.extend(bits.as_chunks::<8>().0.iter().map(|group| points[label(group)])),
+    }
+}
+
+/// The bits of a symbol as a number, the first bit the highest.
+#[inline(always)]
+fn label<const ORDER: usize>(group: &[u8; ORDER]) -> usize {
+    if ORDER <= 4 {
+        return group.iter().fold(0, |label, &bit| label << 1 | usize::from(bit & 1));
+    }
+    let mut octet = [0; 8];
+    octet[8 - ORDER..].copy_from_slice(group);
+    usize::from(pack_byte(&octet))
 }
 
 #[cfg(test)]
@@ -85,7 +128,7 @@ mod tests {
             modulation.map(&all_groups(modulation), &mut symbols);
             assert_eq!(symbols.len(), 1 << modulation.bits_per_symbol());
             let power = symbols.iter().map(|s| s.norm_sqr()).sum::<f32>() / symbols.len() as f32;
-            assert!((power - 1.0).abs() < 1e-5, "{modulation:?} {power}");
+            assert!((power - 1.0).abs() < 1e-6, "{modulation:?} {power}");
             for (index, symbol) in symbols.iter().enumerate() {
                 assert!(
                     symbols[..index].iter().all(|other| (other - symbol).norm() > modulation.amplitude())

@@ -13,6 +13,7 @@
 use num_complex::Complex32;
 
 use super::Modulation;
+use crate::simd::{Instructions, dispatched};
 
 /// LLRs are limited to this magnitude.
 pub const MAX_LLR: f32 = 1e4;
@@ -29,49 +30,88 @@ impl Modulation {
     ///
     /// Stops at the end of the shorter slice.
     pub fn demap_all(self, symbols: &[Complex32], noise_variances: &[f32], llrs: &mut Vec<f32>) {
-        match self {
-            Self::Qpsk => demap::<2>(self, symbols, noise_variances, llrs),
-            Self::Qam16 => demap::<4>(self, symbols, noise_variances, llrs),
-            Self::Qam64 => demap::<6>(self, symbols, noise_variances, llrs),
-            Self::Qam256 => demap::<8>(self, symbols, noise_variances, llrs),
+        demap_into(Instructions::detect(), self, symbols, noise_variances, llrs);
+    }
+}
+
+dispatched! {
+    fn demap_into(
+        modulation: Modulation,
+        symbols: &[Complex32],
+        noise_variances: &[f32],
+        llrs: &mut Vec<f32>,
+    ) {
+        match modulation {
+            Modulation::Qpsk => demap::<2>(modulation.amplitude(), symbols, noise_variances, llrs),
+            Modulation::Qam16 => demap::<4>(modulation.amplitude(), symbols, noise_variances, llrs),
+            Modulation::Qam64 => demap::<6>(modulation.amplitude(), symbols, noise_variances, llrs),
+            Modulation::Qam256 => demap::<8>(modulation.amplitude(), symbols, noise_variances, llrs),
         }
     }
 }
 
+/// Symbols that are worked on together, few enough for the first-level cache.
+const BLOCK: usize = 256;
+
+#[inline(always)]
 fn demap<const ORDER: usize>(
-    modulation: Modulation,
+    amplitude: f32,
     symbols: &[Complex32],
     noise_variances: &[f32],
     llrs: &mut Vec<f32>,
 ) {
-    let amplitude = modulation.amplitude();
     let per_unit = amplitude.recip();
     let count = symbols.len().min(noise_variances.len());
     let start = llrs.len();
     llrs.resize(start + count * ORDER, 0.0);
     let groups = llrs[start..].as_chunks_mut::<ORDER>().0;
-    for ((group, symbol), &variance) in groups.iter_mut().zip(symbols).zip(noise_variances) {
-        let weight = amplitude * amplitude / variance.clamp(f32::MIN_POSITIVE, f32::INFINITY);
-        let mut axes = [symbol.re * per_unit, symbol.im * per_unit];
-        for pair in 0..ORDER / 2 {
-            let half = 1 << (ORDER / 2 - pair - 1);
-            for (side, axis) in axes.iter_mut().enumerate() {
-                group[2 * pair + side] = limit(weight * sign_bit(*axis, half));
-                *axis = half as f32 - axis.abs();
+    let mut axes = [[0.0; 2]; BLOCK];
+    let mut weights = [[0.0; 2]; BLOCK];
+    let mut values = [[[0.0; 2]; BLOCK]; 4];
+    for ((groups, symbols), variances) in
+        groups.chunks_mut(BLOCK).zip(symbols.chunks(BLOCK)).zip(noise_variances.chunks(BLOCK))
+    {
+        let axes = &mut axes[..groups.len()];
+        let weights = &mut weights[..groups.len()];
+        for (axes, symbol) in axes.iter_mut().zip(symbols) {
+            *axes = [symbol.re * per_unit, symbol.im * per_unit];
+        }
+        for (weights, variance) in weights.iter_mut().zip(variances) {
+            *weights = [amplitude * amplitude / variance.clamp(f32::MIN_POSITIVE, f32::INFINITY); 2];
+        }
+        if ORDER >= 8 {
+            sign_bits::<8>(axes, weights, &mut values[ORDER / 2 - 4]);
+        }
+        if ORDER >= 6 {
+            sign_bits::<4>(axes, weights, &mut values[ORDER / 2 - 3]);
+        }
+        if ORDER >= 4 {
+            sign_bits::<2>(axes, weights, &mut values[ORDER / 2 - 2]);
+        }
+        sign_bits::<1>(axes, weights, &mut values[ORDER / 2 - 1]);
+        for (index, group) in groups.iter_mut().enumerate() {
+            for pair in 0..ORDER / 2 {
+                group[2 * pair] = values[pair][index][0];
+                group[2 * pair + 1] = values[pair][index][1];
             }
         }
     }
 }
 
-/// S_n(u) of the module's description, with `half` = n/2.
+/// The values of the sign bits of axes with n = 2 · `HALF` levels; the axes become those of the next bits.
 #[inline(always)]
-fn sign_bit(position: f32, half: usize) -> f32 {
-    let distance = position.abs();
-    let mut sum = distance;
-    for boundary in 1..half {
-        sum += (distance - 2.0 * boundary as f32).max(0.0);
+fn sign_bits<const HALF: usize>(axes: &mut [[f32; 2]], weights: &[[f32; 2]], values: &mut [[f32; 2]; BLOCK]) {
+    let sides = values.as_flattened_mut().iter_mut().zip(axes.as_flattened_mut());
+    for ((value, axis), weight) in sides.zip(weights.as_flattened()) {
+        let distance = axis.abs();
+        let mut sum = distance;
+        for boundary in 1..HALF {
+            let beyond = distance - 2.0 * boundary as f32;
+            sum += if beyond > 0.0 { beyond } else { 0.0 };
+        }
+        *value = limit(weight * (4.0 * sum).copysign(*axis));
+        *axis = HALF as f32 - distance;
     }
-    (4.0 * sum).copysign(position)
 }
 
 /// Keeps LLRs finite; what is not a number becomes an erasure.
@@ -111,6 +151,26 @@ mod tests {
                         (llr - expected).abs() < 2e-4 * (1.0 + expected.abs()),
                         "{modulation:?} {symbol} {llr} {expected}"
                     );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_versions_give_the_same_bits_at_every_length() {
+        for modulation in Modulation::ALL {
+            for count in [0, 1, 255, 256, 700] {
+                let symbols: Vec<Complex32> =
+                    (0..count).map(|i| Complex32::from_polar(i as f32 * 0.003, i as f32)).collect();
+                let variances: Vec<f32> = (0..count).map(|i| 0.01 + i as f32 * 0.003).collect();
+                let mut expected = Vec::new();
+                for (&symbol, &variance) in symbols.iter().zip(&variances) {
+                    modulation.demap(symbol, variance, &mut expected);
+                }
+                for instructions in Instructions::all_available() {
+                    let mut llrs = Vec::new();
+                    demap_into(instructions, modulation, &symbols, &variances, &mut llrs);
+                    assert_eq!(llrs, expected, "{modulation:?} {count} {instructions:?}");
                 }
             }
         }

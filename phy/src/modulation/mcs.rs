@@ -7,8 +7,12 @@
 //! cargo run --release -p semcast-phy --example mcs_thresholds
 //! ```
 //!
-//! Other lengths, by the same program: 3000 bytes need 0.1 dB less; 60 bytes 0.3 to 1 dB more; 20 bytes
-//! 0.8 to 2 dB more; 8 bytes 1.2 to 2.5 dB more. On the top rung the last two need 4 dB more.
+//! Other lengths, by the same program: 3000 bytes need up to 0.1 dB less, 60 bytes 0.3 to 1.1 dB more. 20 and
+//! 8 bytes, which are polar coded, need 0.2 to 0.7 dB more up to 16-QAM, and above that between 0.3 dB more and
+//! 1.1 dB less.
+//!
+//! Below rate 1/5 the code's bits are repeated, which costs no complexity and keeps the distance from the
+//! capacity; the lowest rung needs -13.5 dB.
 
 use std::fmt;
 
@@ -147,7 +151,7 @@ mod tests {
     fn the_ladder_rises_in_small_steps() {
         const { assert!(Mcs::COUNT <= 64) };
         let rungs: Vec<Mcs> = Mcs::all().collect();
-        assert!(rungs[0].threshold_db() <= -6.0);
+        assert!(rungs[0].threshold_db() <= -13.0);
         assert!(rungs[Mcs::COUNT - 1].threshold_db() >= 22.0);
         for pair in rungs.windows(2) {
             let step = pair[1].threshold_db() - pair[0].threshold_db();

@@ -74,6 +74,7 @@ impl Acquired {
 /// Does the steps above. Planned once a numerology.
 pub struct Acquisition {
     numerology: Numerology,
+    fitter: DelayFitter,
     sequence: Vec<Complex32>,
     /// The robust mode's chirps, upwards and downwards.
     chirps: [Vec<Complex32>; 2],
@@ -91,6 +92,7 @@ impl Acquisition {
     pub fn new(numerology: Numerology) -> Self {
         Self {
             numerology,
+            fitter: DelayFitter::new(&numerology),
             sequence: training_sequence(&numerology),
             chirps: [true, false].map(|upwards| chirp(Mode::Robust, &numerology, upwards)),
             copies: Vec::new(),
@@ -115,7 +117,6 @@ impl Acquisition {
     pub fn acquire(
         &mut self,
         ofdm: &mut Ofdm,
-        fitter: &mut DelayFitter,
         samples: &[Complex32],
         start: i64,
         detection: &Detection,
@@ -175,7 +176,7 @@ impl Acquisition {
         let correlation = |delay: i32| impulse[delay as usize & (length - 1)] * subcarriers;
         let mut taps = Vec::new();
         let mean_noise = noise_variance / copies as f32;
-        let taps_variance = fitter.fit_all(delays, correlation, mean_noise, power, &mut taps);
+        let taps_variance = self.fitter.fit_all(delays, correlation, mean_noise, power, &mut taps);
 
         let symbol = numerology.symbol_samples() as f64;
         // Of an angle between two means of `count` values whose SNR is `snr` each.

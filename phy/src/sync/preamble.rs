@@ -16,7 +16,9 @@ const TRAINING_SEED: u32 = 0x5EC4_0001;
 
 /// Samples of a preamble, up to the first header symbol's cyclic prefix.
 pub fn preamble_samples(mode: Mode, numerology: &Numerology) -> usize {
-    2 * mode.chirp_samples(numerology) + numerology.cyclic_prefix + mode.training_symbols() * numerology.fft_size
+    2 * mode.chirp_samples(numerology)
+        + numerology.cyclic_prefix
+        + mode.training_symbols() * numerology.fft_size
 }
 
 /// Cycles per sample of carrier offset that move an up-chirp's peak one sample earlier.

@@ -1,70 +1,127 @@
-//! LDPC decoder: N quantised LLRs → K systematic bits.
+//! LDPC decoder: quantised LLRs → K systematic bits.
 //!
-//! Row-layered normalised min-sum in fixed point: a posteriori values of 16 bits, messages of 8, so
-//! that nothing saturates but the messages, at about 16 nats. Rows whose extension block was not
-//! received are left out, because such a row says nothing.
+//! Row-layered belief propagation in saturating 8-bit arithmetic with the A-min* rule: the least reliable
+//! bit of a check hears the combination of the others, and all others hear the combination of everything. Rows whose extension block was not received are left out, because such a row says nothing.
 //!
 //! References: D. E. Hocevar, "A reduced complexity decoder architecture via layered decoding of LDPC
-//! codes", IEEE SiPS 2004; J. Chen et al., "Reduced-Complexity Decoding of LDPC Codes", IEEE Trans.
-//! Commun. 53(8), 2005, §III (normalised min-sum).
+//! codes", IEEE SiPS 2004; C. Jones et al., "Approximate-MIN* constraint node updating for LDPC code
+//! decoding", IEEE MILCOM 2003.
 
 use super::base_graph::{LdpcCode, PUNCTURED_COLUMNS};
-use super::layer::{Edge, Instructions, LANES, MAX_DEGREE, column_stride, repeat_start};
+use super::layer::{Extrinsic, Layer, MAX_DEGREE, Target, parity_holds, solve, update};
+use super::lifting::{AlignedValues, Place, Rows, column_stride, padded, repeat_start};
 use crate::coding::CodingError;
+use crate::simd::{Instructions, dispatched};
 
-/// Quantisation steps per nat. In simulation 6, 8 and 12 gave the same thresholds to 0.05 dB.
-pub const LLR_SCALE: f32 = 8.0;
+/// Quantisation steps per nat. In simulation 3, 4 and 5 gave the same thresholds to 0.05 dB.
+pub const LLR_SCALE: f32 = 4.0;
 
-/// Received LLRs are limited to this magnitude, in quantisation steps.
-pub const LLR_LIMIT: i16 = 2047;
+/// LLRs are limited to this magnitude, in quantisation steps.
+pub const LLR_LIMIT: i8 = 127;
 
-/// The LLR of a filler bit, which is known to be zero; also the greatest that the decoder takes.
-pub const FILLER_LLR: i16 = 8191;
+/// The LLR of a filler bit, which is known to be zero.
+pub const FILLER_LLR: i8 = LLR_LIMIT;
 
-/// Quantises LLRs in nats for the decoder; NaN becomes an erasure.
-pub fn quantise(llr: f32) -> i16 {
+/// Rows that always take part: their parity columns are joined by a double diagonal.
+const CORE_ROWS: usize = 4;
+
+/// Rows of the core that tell the punctured columns, in this order: in both base graphs, row 1 has the first
+/// of them alone, and row 0 both.
+const SOLVED_BY: [usize; PUNCTURED_COLUMNS] = [1, 0];
+
+/// Quantises LLRs in nats for the decoder; they replace what is in `quantised`. NaN becomes an erasure.
+///
+/// If more than half of what was received would be cut off, all LLRs are halved until this is no longer so:
+/// far above the threshold, or with a noise variance that was taken as too small, the limit would make a bit
+/// with some doubt as sure as the others.
+pub fn quantise(llrs: &[f32], quantised: &mut Vec<i8>) {
+    quantised.resize(llrs.len(), 0);
+    quantise_into(Instructions::detect(), llrs, quantised);
+}
+
+dispatched! {
+    fn quantise_into(llrs: &[f32], quantised: &mut [i8]) {
+        let scale = fitting_scale(llrs);
+        for (quantised, &llr) in quantised.iter_mut().zip(llrs) {
+            *quantised = round(llr * scale);
+        }
+    }
+}
+
+/// Steps per nat that keep at least half of the LLRs within the limit, by a sample of every fourth group.
+#[inline(always)]
+fn fitting_scale(llrs: &[f32]) -> f32 {
+    const GROUP: usize = 64;
+    const SMALLEST: f32 = LLR_SCALE / 1024.0;
+    let mut scale = LLR_SCALE;
+    while scale > SMALLEST {
+        let (mut received, mut cut) = (0, 0);
+        for group in llrs.chunks(GROUP).step_by(4) {
+            let limit = f32::from(LLR_LIMIT) / scale;
+            received += group.iter().map(|llr| u32::from(*llr != 0.0)).sum::<u32>();
+            cut += group.iter().map(|llr| u32::from(llr.abs() > limit)).sum::<u32>();
+        }
+        if 2 * cut <= received {
+            break;
+        }
+        scale /= 2.0;
+    }
+    scale
+}
+
+/// The nearest integer within the limit.
+#[inline(always)]
+fn round(steps: f32) -> i8 {
     // 1.5 · 2^23: the sum's unit is one, so that the addition rounds, and the lowest bits of the sum are
     // the integer. Without SSE 4.1 a rounding instruction would be a function call.
     const ROUNDING: f32 = 12_582_912.0;
     let limit = f32::from(LLR_LIMIT);
-    let steps = if llr.is_nan() { 0.0 } else { (llr * LLR_SCALE).clamp(-limit, limit) };
-    (steps + ROUNDING).to_bits() as i16
+    let steps = if steps.is_nan() { 0.0 } else { steps.clamp(-limit, limit) };
+    (steps + ROUNDING).to_bits() as i8
 }
 
 /// How a decoding attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LdpcOutcome {
-    /// Iterations that were run.
+    /// Iterations that were run; none if the hard decisions were a codeword.
     pub iterations: usize,
-    /// Whether all parity checks that were used hold.
-    pub parity_holds: bool,
+    /// Whether all parity checks of the core hold in the end.
+    pub core_holds: bool,
     /// Whether the caller's check took the systematic bits.
     pub accepted: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Layer {
-    first_edge: usize,
-    degree: usize,
+/// How the a posteriori values of a column are stored.
+#[derive(Clone, Copy, Debug, Default)]
+struct Column {
+    /// Start of the current ones.
+    start: usize,
+    /// The bit that element 0 stands for.
+    rotation: usize,
+}
+
+impl Column {
+    /// Where a row with this shift finds the column.
+    #[inline(always)]
+    fn place(self, shift: usize, z: usize) -> Place {
+        let Self { start, rotation } = self;
+        let offset = if shift >= rotation { shift - rotation } else { shift + z - rotation };
+        Place { start, offset }
+    }
 }
 
 /// A decoder for any of the codes. It keeps its memory between codewords.
 #[derive(Clone, Debug)]
 pub struct LdpcDecoder {
     instructions: Instructions,
-    code: Option<LdpcCode>,
-    /// Column and shift of every entry, row by row, for `code`.
-    connections: Vec<(usize, usize)>,
-    layers: Vec<Layer>,
-    /// Indices of the layers that the received values make useful.
+    rows: Rows,
+    /// Rows that the received values make useful.
     active: Vec<usize>,
     /// Two places for each column, `column_stride` apart.
-    posterior: Vec<i16>,
-    /// Which place of a column is current, as the start of it.
-    current: Vec<usize>,
-    /// The bit of a column that its element 0 stands for.
-    rotation: Vec<usize>,
-    messages: Vec<i8>,
+    posterior: AlignedValues,
+    columns: Vec<Column>,
+    messages: AlignedValues,
+    extrinsic: Extrinsic,
     bits: Vec<u8>,
 }
 
@@ -79,33 +136,33 @@ impl LdpcDecoder {
     pub fn new() -> Self {
         Self {
             instructions: Instructions::detect(),
-            code: None,
-            connections: Vec::new(),
-            layers: Vec::new(),
+            rows: Rows::default(),
             active: Vec::new(),
-            posterior: Vec::new(),
-            current: Vec::new(),
-            rotation: Vec::new(),
-            messages: Vec::new(),
+            posterior: AlignedValues::default(),
+            columns: Vec::new(),
+            messages: AlignedValues::default(),
+            extrinsic: Extrinsic::default(),
             bits: Vec::new(),
         }
     }
 
-    /// Decodes N LLRs, in quantisation steps (see [`quantise`]), zero where nothing was received.
+    /// Decodes LLRs of the first bits of the N, in quantisation steps (see [`quantise`]); zero where nothing
+    /// was received, which also goes for the bits behind the last one.
     ///
-    /// Stops as soon as all parity checks hold. Then, or after `max_iterations`, `accept` sees the K
-    /// systematic bits and tells whether they are right. They stay in [`Self::systematic_bits`].
+    /// Whenever the checks of the core hold, which may be before the first iteration, and after the last one
+    /// of `max_iterations`, `accept` sees the K systematic bits; decoding ends when it takes them. They stay
+    /// in [`Self::systematic_bits`].
     ///
     /// # Errors
-    /// [`CodingError::Length`] if there are not exactly N values.
+    /// [`CodingError::Length`] if there are more than N values.
     pub fn decode(
         &mut self,
         code: &LdpcCode,
-        llrs: &[i16],
+        llrs: &[i8],
         max_iterations: usize,
         mut accept: impl FnMut(&[u8]) -> bool,
     ) -> Result<LdpcOutcome, CodingError> {
-        if llrs.len() != code.codeword_bits() {
+        if llrs.len() > code.codeword_bits() {
             return Err(CodingError::Length {
                 what: "LLRs of a codeword",
                 expected: code.codeword_bits(),
@@ -115,15 +172,23 @@ impl LdpcDecoder {
         self.prepare(code);
         self.load(code, llrs);
 
-        let mut outcome = LdpcOutcome { iterations: 0, parity_holds: false, accepted: false };
-        while !outcome.parity_holds && outcome.iterations < max_iterations {
-            self.iterate(code);
+        let mut outcome =
+            LdpcOutcome { iterations: 0, core_holds: self.hard_decisions_hold(code), accepted: false };
+        loop {
+            if outcome.core_holds || outcome.iterations >= max_iterations {
+                self.decide(code);
+                outcome.accepted = accept(&self.bits);
+            }
+            if outcome.accepted || outcome.iterations >= max_iterations {
+                return Ok(outcome);
+            }
+            if outcome.iterations == 0 {
+                self.forget_hard_decisions(code);
+            }
+            self.iterate(code, outcome.iterations == 0);
             outcome.iterations += 1;
-            outcome.parity_holds = self.parity_holds(code);
+            outcome.core_holds = self.core_holds(code);
         }
-        self.decide(code);
-        outcome.accepted = accept(&self.bits);
-        Ok(outcome)
     }
 
     /// The systematic bits that the last attempt ended with.
@@ -133,92 +198,119 @@ impl LdpcDecoder {
 
     /// Lays out the rows of a code, unless they are there from the codeword before.
     fn prepare(&mut self, code: &LdpcCode) {
-        if self.code.as_ref() == Some(code) {
+        if !self.rows.change(code) {
             return;
         }
-        self.connections.clear();
-        self.layers.clear();
-        for row in 0..code.base_graph().rows() {
-            let first_edge = self.connections.len();
-            self.connections.extend(code.row(row).map(|c| (c.column, c.shift)));
-            self.layers.push(Layer { first_edge, degree: self.connections.len() - first_edge });
-        }
+        let z = code.lifting_size();
         let columns = code.base_graph().columns();
-        self.posterior.clear();
-        self.posterior.resize(2 * columns * column_stride(code.lifting_size()), 0);
-        self.messages.resize(self.connections.len() * code.lifting_size().next_multiple_of(LANES), 0);
-        self.current.resize(columns, 0);
-        self.rotation.resize(columns, 0);
-        self.code = Some(*code);
+        self.posterior.resize(2 * columns * column_stride(z));
+        let entries = self.rows.first_entry(code.base_graph().rows());
+        self.messages.resize(entries * padded(z));
+        self.columns.resize(columns, Column::default());
     }
 
     /// Puts the received values in place and picks the rows they make useful.
-    fn load(&mut self, code: &LdpcCode, llrs: &[i16]) {
+    fn load(&mut self, code: &LdpcCode, llrs: &[i8]) {
         let z = code.lifting_size();
         let stride = column_stride(z);
-        let core_columns = code.base_graph().systematic_columns() + 4;
+        let core_columns = code.base_graph().systematic_columns() + CORE_ROWS;
         self.active.clear();
-        self.active.extend(0..4);
+        self.active.extend(0..CORE_ROWS);
         for column in 0..code.base_graph().columns() {
-            let place = 2 * column * stride;
-            self.current[column] = place;
-            self.rotation[column] = 0;
-            let values = &mut self.posterior[place..][..stride];
-            let Some(block) = column.checked_sub(PUNCTURED_COLUMNS) else {
-                values.fill(0);
-                continue;
+            self.columns[column] = Column { start: 2 * column * stride, rotation: 0 };
+            let values = &mut self.posterior.get_mut()[2 * column * stride..][..stride];
+            let received = match column.checked_sub(PUNCTURED_COLUMNS) {
+                Some(block) => llrs.get(block * z..).unwrap_or(&[]),
+                None => &[],
             };
-            let received = &llrs[block * z..][..z];
+            let received = &received[..z.min(received.len())];
             for (value, &llr) in values.iter_mut().zip(received) {
-                *value = llr.clamp(-FILLER_LLR, FILLER_LLR);
+                *value = llr.max(-LLR_LIMIT);
             }
+            values[received.len()..z].fill(0);
             repeat_start(values, z);
             if column >= core_columns && received.iter().any(|&llr| llr != 0) {
-                self.active.push(4 + column - core_columns);
+                self.active.push(CORE_ROWS + column - core_columns);
             }
-        }
-        let padded = z.next_multiple_of(LANES);
-        for &layer in &self.active {
-            let Layer { first_edge, degree } = self.layers[layer];
-            self.messages[first_edge * padded..(first_edge + degree) * padded].fill(0);
         }
     }
 
-    fn iterate(&mut self, code: &LdpcCode) {
+    /// Whether the signs of the received values are a codeword of the core, with the punctured columns that
+    /// two of its rows imply. These stay in their second place until [`Self::forget_hard_decisions`].
+    fn hard_decisions_hold(&mut self, code: &LdpcCode) -> bool {
         let z = code.lifting_size();
         let stride = column_stride(z);
-        let mut edges = [Edge::default(); MAX_DEGREE];
-        for &layer in &self.active {
-            let Layer { first_edge, degree } = self.layers[layer];
-            for (index, edge) in edges[..degree].iter_mut().enumerate() {
-                let (column, shift) = self.connections[first_edge + index];
-                let source = self.current[column];
-                let home = 2 * column * stride;
-                let target = if source == home { home + stride } else { home };
-                *edge = Edge {
-                    source,
-                    offset: rotated(shift, self.rotation[column], z),
-                    target,
-                    message: (first_edge + index) * z.next_multiple_of(LANES),
-                };
-                self.current[column] = target;
-                self.rotation[column] = shift;
+        for (column, row) in SOLVED_BY.into_iter().enumerate() {
+            let mut known = [Place::default(); MAX_DEGREE];
+            let mut count = 0;
+            let mut wanted_shift = 0;
+            for &(other, shift) in self.rows.row(row) {
+                if other == column {
+                    wanted_shift = shift;
+                } else {
+                    known[count] = self.columns[other].place(shift, z);
+                    count += 1;
+                }
             }
-            self.instructions.update(&mut self.posterior, &mut self.messages, &edges[..degree], z);
+            let target = self.columns[column].start + stride;
+            solve(self.instructions, self.posterior.get_mut(), &known[..count], target, z);
+            self.columns[column] = Column { start: target, rotation: wanted_shift };
+        }
+        self.core_holds(code)
+    }
+
+    /// Puts the punctured columns back as they were received, that is unknown.
+    fn forget_hard_decisions(&mut self, code: &LdpcCode) {
+        for column in 0..PUNCTURED_COLUMNS {
+            let start = 2 * column * column_stride(code.lifting_size());
+            self.columns[column] = Column { start, rotation: 0 };
         }
     }
 
-    fn parity_holds(&self, code: &LdpcCode) -> bool {
+    fn iterate(&mut self, code: &LdpcCode, first: bool) {
         let z = code.lifting_size();
-        let mut edges = [Edge::default(); MAX_DEGREE];
-        self.active.iter().all(|&layer| {
-            let Layer { first_edge, degree } = self.layers[layer];
-            for (index, edge) in edges[..degree].iter_mut().enumerate() {
-                let (column, shift) = self.connections[first_edge + index];
-                edge.source = self.current[column];
-                edge.offset = rotated(shift, self.rotation[column], z);
+        let stride = column_stride(z);
+        let mut sources = [Place::default(); MAX_DEGREE];
+        let mut targets = [Target::default(); MAX_DEGREE];
+        for &row in &self.active {
+            let entries = self.rows.row(row);
+            let (kept, extension) = match entries.split_last() {
+                Some((last, others)) if row >= CORE_ROWS => (others, Some(self.columns[last.0].start)),
+                _ => (entries, None),
+            };
+            let first_message = self.rows.first_entry(row) * padded(z);
+            for (index, &(column, shift)) in kept.iter().enumerate() {
+                let stored = &mut self.columns[column];
+                sources[index] = stored.place(shift, z);
+                // The other one of its two places.
+                let posterior = (4 * column + 1) * stride - stored.start;
+                targets[index] = Target { posterior, message: first_message + index * padded(z) };
+                *stored = Column { start: posterior, rotation: shift };
             }
-            self.instructions.parity_holds(&self.posterior, &edges[..degree], z)
+            let mut layer = Layer {
+                posterior: self.posterior.get_mut(),
+                messages: self.messages.get_mut(),
+                extrinsic: &mut self.extrinsic,
+                sources: &sources[..kept.len()],
+                targets: &targets[..kept.len()],
+                extension,
+                first,
+                z,
+            };
+            update(self.instructions, &mut layer);
+        }
+    }
+
+    /// Whether the signs of the a posteriori values are a codeword of the core.
+    fn core_holds(&self, code: &LdpcCode) -> bool {
+        let z = code.lifting_size();
+        let mut sources = [Place::default(); MAX_DEGREE];
+        (0..CORE_ROWS).all(|row| {
+            let entries = self.rows.row(row);
+            for (source, &(column, shift)) in sources.iter_mut().zip(entries) {
+                *source = self.columns[column].place(shift, z);
+            }
+            parity_holds(self.instructions, self.posterior.get(), &sources[..entries.len()], z)
         })
     }
 
@@ -227,34 +319,27 @@ impl LdpcDecoder {
         let z = code.lifting_size();
         self.bits.clear();
         for column in 0..code.base_graph().systematic_columns() {
-            let start = rotated(0, self.rotation[column], z);
-            let values = &self.posterior[self.current[column]..][..z];
-            let (wrapped, straight) = values.split_at(start);
+            let Place { start, offset } = self.columns[column].place(0, z);
+            let (wrapped, straight) = self.posterior.get()[start..][..z].split_at(offset);
             self.bits.extend(straight.iter().map(|&value| u8::from(value < 0)));
             self.bits.extend(wrapped.iter().map(|&value| u8::from(value < 0)));
         }
     }
 }
 
-/// The element of a column stored with `rotation` that stands for bit `shift`.
-fn rotated(shift: usize, rotation: usize, z: usize) -> usize {
-    if shift >= rotation { shift - rotation } else { shift + z - rotation }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coding::ldpc::layer::{correction, normalisation};
-    use crate::coding::ldpc::reference::{min_sum, pseudo_random, pseudo_random_bits};
+    use crate::coding::ldpc::reference::{layered, pseudo_random, pseudo_random_bits};
     use crate::coding::ldpc::{BaseGraph, LIFTING_SIZES, LdpcEncoder};
 
     /// LLRs of the all-zero word with noise that is strong enough to keep the decoder busy.
-    fn noisy_llrs(count: usize, seed: u64) -> Vec<i16> {
-        pseudo_random(seed).take(count).map(|word| 12 + ((word >> 58) as i16 - 32)).collect()
+    fn noisy_llrs(count: usize, seed: u64) -> Vec<i8> {
+        pseudo_random(seed).take(count).map(|word| 12 + ((word >> 58) as i8 - 32)).collect()
     }
 
     #[test]
-    fn layers_agree_with_the_plain_min_sum() {
+    fn all_versions_agree_with_the_plain_decoder() {
         for graph in [BaseGraph::One, BaseGraph::Two] {
             for size in [2, 3, 7, 15, 30, 32, 36, 44, 104] {
                 let code = LdpcCode::new(graph, size).unwrap();
@@ -265,17 +350,15 @@ mod tests {
                     decoder.load(&code, &llrs);
                     // A received zero in an extension block must not switch off the row here.
                     decoder.active = (0..graph.rows()).collect();
-                    for _ in 0..3 {
-                        decoder.iterate(&code);
+                    for iteration in 0..3 {
+                        decoder.iterate(&code, iteration == 0);
                     }
-                    let expected = min_sum(&code, &llrs, 3, |minimum, degree| {
-                        correction(minimum, normalisation(degree))
-                    });
+                    let expected = layered(&code, &llrs, 3);
                     for column in 0..graph.columns() {
                         for bit in 0..size {
-                            let element = rotated(bit, decoder.rotation[column], size);
+                            let place = decoder.columns[column].place(bit, size);
                             assert_eq!(
-                                decoder.posterior[decoder.current[column] + element],
+                                decoder.posterior.get()[place.start + place.offset],
                                 expected[column * size + bit],
                                 "{code:?} column {column} bit {bit}"
                             );
@@ -295,7 +378,7 @@ mod tests {
                 let code = LdpcCode::new(graph, size.into()).unwrap();
                 let data = pseudo_random_bits(code.systematic_bits(), 7 + u64::from(size));
                 let coded = encoder.encode(&code, &data).unwrap();
-                let llrs: Vec<i16> = coded
+                let llrs: Vec<i8> = coded
                     .iter()
                     .zip(pseudo_random(size.into()))
                     .map(|(&bit, word)| {
@@ -308,27 +391,62 @@ mod tests {
                     })
                     .collect();
                 let outcome = decoder.decode(&code, &llrs, 20, |bits| bits == data).unwrap();
-                assert!(outcome.accepted && outcome.parity_holds, "{code:?} {outcome:?}");
+                assert!(outcome.accepted && outcome.core_holds, "{code:?} {outcome:?}");
             }
         }
     }
 
     #[test]
-    fn quantisation_is_bounded_and_takes_nan_as_an_erasure() {
-        assert_eq!(quantise(f32::NAN), 0);
-        assert_eq!(quantise(f32::INFINITY), LLR_LIMIT);
-        assert_eq!(quantise(f32::NEG_INFINITY), -LLR_LIMIT);
-        for llr in [-1.0, -0.07, -0.0, 0.05, 0.07, 3.3, 200.0] {
-            assert_eq!(quantise(llr), (llr * LLR_SCALE).round() as i16);
+    fn a_codeword_without_errors_takes_no_iteration() {
+        let mut decoder = LdpcDecoder::new();
+        for graph in [BaseGraph::One, BaseGraph::Two] {
+            let code = LdpcCode::new(graph, 44).unwrap();
+            let data = pseudo_random_bits(code.systematic_bits(), 11);
+            let mut encoder = LdpcEncoder::new();
+            let coded = encoder.encode(&code, &data).unwrap();
+            let mut llrs: Vec<i8> = coded.iter().map(|&bit| 20 - 40 * bit as i8).collect();
+            let outcome = decoder.decode(&code, &llrs, 20, |bits| bits == data).unwrap();
+            assert_eq!(outcome, LdpcOutcome { iterations: 0, core_holds: true, accepted: true });
+            llrs[100] = -llrs[100];
+            let outcome = decoder.decode(&code, &llrs, 20, |bits| bits == data).unwrap();
+            assert_eq!(outcome, LdpcOutcome { iterations: 1, core_holds: true, accepted: true });
         }
+    }
+
+    #[test]
+    fn quantisation_rounds_and_takes_nan_as_an_erasure() {
+        let mut llrs = vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0];
+        llrs.extend((-700..700).map(|step| step as f32 * 0.05));
+        for instructions in Instructions::all_available() {
+            let mut quantised = vec![0; llrs.len()];
+            quantise_into(instructions, &llrs, &mut quantised);
+            assert_eq!(quantised[..4], [0, LLR_LIMIT, -LLR_LIMIT, 0]);
+            for (quantised, llr) in quantised.iter().zip(&llrs).skip(4) {
+                let expected = (llr * LLR_SCALE).clamp(-127.0, 127.0);
+                assert!(
+                    (f32::from(*quantised) - expected).abs() <= 0.5,
+                    "{llr} {quantised} {instructions:?}"
+                );
+            }
+        }
+    }
+
+    /// Sure LLRs are made smaller together, so that the doubtful ones among them remain doubtful.
+    #[test]
+    fn large_llrs_keep_their_proportions() {
+        let mut quantised = Vec::new();
+        quantise(&[800.0, -800.0, 800.0, 80.0, 0.0], &mut quantised);
+        assert_eq!(quantised, [100, -100, 100, 10, 0]);
+        quantise(&[f32::INFINITY; 3], &mut quantised);
+        assert_eq!(quantised, [LLR_LIMIT; 3]);
     }
 
     #[test]
     fn extreme_values_neither_panic_nor_overflow() {
         let code = LdpcCode::new(BaseGraph::One, 32).unwrap();
-        let llrs: Vec<i16> = pseudo_random(3)
+        let llrs: Vec<i8> = pseudo_random(3)
             .take(code.codeword_bits())
-            .map(|word| if word & 1 == 0 { i16::MIN } else { i16::MAX })
+            .map(|word| if word & 1 == 0 { i8::MIN } else { i8::MAX })
             .collect();
         let outcome = LdpcDecoder::new().decode(&code, &llrs, 10, |_| false).unwrap();
         assert_eq!(outcome.iterations, 10);

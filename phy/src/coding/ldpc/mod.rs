@@ -12,6 +12,7 @@ mod base_graph_2;
 mod decoder;
 mod encoder;
 mod layer;
+mod lifting;
 #[cfg(test)]
 mod reference;
 
