@@ -55,25 +55,33 @@ impl Ofdm {
     }
 
     /// Transforms `fft_size` samples (no prefix), less the constant `dc` and freed from a carrier offset whose
-    /// phase is zero `phase_origin` samples before the first, and writes the occupied subcarriers, taken `shift`
-    /// bins up.
+    /// phase is zero `phase_origin` samples before the first, and writes the occupied subcarriers.
     pub fn demodulate(
         &mut self,
         samples: &[Complex32],
         dc: Complex32,
         carrier: &Carrier,
         phase_origin: i64,
-        shift: i32,
         subcarriers: &mut [Complex32],
     ) {
-        carrier.derotate(&samples[..self.numerology.fft_size], dc, phase_origin, &mut self.buffer);
-        self.forward.process_with_scratch(&mut self.buffer, &mut self.scratch);
-        let length = self.buffer.len();
-        let scale = (self.bins.len() as f32).sqrt() / length as f32;
+        self.spectrum(samples, dc, carrier, phase_origin);
+        let scale = (self.bins.len() as f32).sqrt() / self.buffer.len() as f32;
         for (value, &bin) in subcarriers.iter_mut().zip(&self.bins) {
-            let bin = (bin as i32 + shift) as usize & (length - 1);
             *value = self.buffer[bin] * scale;
         }
+    }
+
+    /// As [`Self::demodulate`], but all bins of the DFT, unscaled.
+    pub fn spectrum(
+        &mut self,
+        samples: &[Complex32],
+        dc: Complex32,
+        carrier: &Carrier,
+        phase_origin: i64,
+    ) -> &[Complex32] {
+        carrier.derotate(&samples[..self.numerology.fft_size], dc, phase_origin, &mut self.buffer);
+        self.forward.process_with_scratch(&mut self.buffer, &mut self.scratch);
+        &self.buffer
     }
 
     /// Impulse response of `fft_size` taps from a response on the subcarriers (zero outside the band).
@@ -180,7 +188,7 @@ mod tests {
         let mut received = vec![Complex32::default(); numerology.subcarriers()];
         let still = Carrier::new(0.0);
         let samples = &samples[numerology.cyclic_prefix..];
-        ofdm.demodulate(samples, Complex32::default(), &still, 0, 0, &mut received);
+        ofdm.demodulate(samples, Complex32::default(), &still, 0, &mut received);
         for (a, b) in sent.iter().zip(&received) {
             assert!((a - b).norm() < 1e-5);
         }

@@ -388,7 +388,7 @@ impl Demodulator {
             let window = acquired.symbol_window(&self.numerology, symbol) + i64::from(shift);
             let offset = usize::try_from(window - self.start).ok()?;
             let samples = self.buffer.get(offset..offset + self.numerology.fft_size)?;
-            self.ofdm.demodulate(samples, dc, &acquired.carrier, window, 0, out);
+            self.ofdm.demodulate(samples, dc, &acquired.carrier, window, out);
         }
         Some(())
     }

@@ -76,7 +76,7 @@ fn the_dft_is_scaled_by_one_over_the_root_of_the_subcarriers() {
     assert!((mean_power(&samples) - 1.0).abs() < 1e-4);
 
     let mut back = vec![Complex32::default(); elements.len()];
-    ofdm.demodulate(&samples, Complex32::default(), &Carrier::new(0.0), 0, 0, &mut back);
+    ofdm.demodulate(&samples, Complex32::default(), &Carrier::new(0.0), 0, &mut back);
     assert!(elements.iter().zip(&back).all(|(sent, received)| (sent - received).norm() < 1e-4));
 
     let mut one = vec![Complex32::default(); elements.len()];
@@ -104,7 +104,7 @@ fn snr_is_es_over_complex_n0_of_a_resource_element() {
     let mut elements = vec![Complex32::default(); numerology.subcarriers()];
     let (mut total, mut real, mut count) = (0.0_f64, 0.0_f64, 0.0_f64);
     for window in noise.chunks_exact(numerology.fft_size) {
-        ofdm.demodulate(window, Complex32::default(), &Carrier::new(0.0), 0, 0, &mut elements);
+        ofdm.demodulate(window, Complex32::default(), &Carrier::new(0.0), 0, &mut elements);
         total += elements.iter().map(|value| f64::from(value.norm_sqr())).sum::<f64>();
         real += elements.iter().map(|value| f64::from(value.re * value.re)).sum::<f64>();
         count += elements.len() as f64;

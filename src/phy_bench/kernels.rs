@@ -65,7 +65,7 @@ pub fn ofdm(bench: &Bench) -> anyhow::Result<()> {
             let mut received = vec![Complex32::default(); numerology.subcarriers()];
             let best = stopwatch::repeat_call(bench.seconds, || {
                 let dc = Complex32::default();
-                ofdm.demodulate(black_box(&samples), dc, &carrier, 1000, 0, &mut received);
+                ofdm.demodulate(black_box(&samples), dc, &carrier, 1000, &mut received);
                 black_box(&received);
             });
             let value = rate(best.seconds);

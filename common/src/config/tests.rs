@@ -19,6 +19,7 @@ fn every_key_is_a_field_and_every_field_has_a_key() {
     let mut full = Config::default();
     full.control.key = Some("a".into());
     full.transmitter.design_snr_db = Some(1.0);
+    full.transmitter.peak_limit_db = Some(8.0);
     full.receiver.output_dir = Some("b".into());
     let table = full.to_table();
     let mut fields = 0;

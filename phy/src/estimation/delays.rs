@@ -55,8 +55,6 @@ pub struct Fit {
     key: Key,
     /// Tap by tap, a weight for each pilot.
     weights: Vec<Complex32>,
-    /// Sum of all weights' squares: variance of all taps together for noise of variance 1.
-    noise_gain: f32,
     /// Degrees of freedom that the fit takes from the pilots, as a share of them.
     freedom: f32,
 }
@@ -74,13 +72,8 @@ impl Fit {
         multiply(Instructions::detect(), &self.weights, responses, taps);
     }
 
-    /// Variance of all taps together for noise of variance 1 on every pilot.
-    pub fn noise_gain(&self) -> f32 {
-        self.noise_gain
-    }
-
     /// Degrees of freedom that the fit takes from the pilots, as a share of them: residuals are smaller than
-    /// the noise by that much.
+    /// the noise by that much, and the response at the pilots has that share of it.
     pub fn freedom(&self) -> f32 {
         self.freedom
     }
@@ -113,6 +106,8 @@ pub struct DelayFitter {
     /// exp(j2πi/N).
     turns: Vec<Complex64>,
     factor: Vec<Complex64>,
+    /// What `factor` is for, if for all subcarriers.
+    factored: Option<(DelayWindow, i32)>,
     right: Vec<Complex64>,
     fits: Vec<Fit>,
     /// Place of the next fit among those kept.
@@ -129,6 +124,7 @@ impl DelayFitter {
             frequencies: (0..numerology.subcarriers()).map(|k| numerology.frequency_index(k)).collect(),
             turns: (0..length).map(turn).collect(),
             factor: Vec::new(),
+            factored: None,
             right: Vec::new(),
             fits: Vec::new(),
             next: 0,
@@ -142,7 +138,7 @@ impl DelayFitter {
 
     /// Fits all subcarriers. `correlation(d)` is the sum over them of response × exp(j2π·f·d/N), the value at
     /// delay d of the impulse response; `noise_variance` that of each response, `power` their mean power.
-    /// Returns the variance of all taps together.
+    /// Returns the variance of the response that the taps make within the band.
     pub fn fit_all(
         &mut self,
         window: DelayWindow,
@@ -152,8 +148,13 @@ impl DelayFitter {
         taps: &mut Vec<Complex32>,
     ) -> f32 {
         let subcarriers = self.frequencies.len();
-        let all: Vec<usize> = (0..subcarriers).collect();
-        self.factorise(window, &all, ridge(ridge_level(noise_variance, power, window, subcarriers)));
+        let level = ridge_level(noise_variance, power, window, subcarriers);
+        // From frame to frame little changes.
+        if self.factored != Some((window, level)) {
+            let all: Vec<usize> = (0..subcarriers).collect();
+            self.factorise(window, &all, ridge(level));
+            self.factored = Some((window, level));
+        }
         self.right.clear();
         self.right.extend((0..window.taps as i32).map(|l| {
             let value = correlation(window.first + l);
@@ -162,7 +163,10 @@ impl DelayFitter {
         solve(&self.factor, &mut self.right);
         taps.clear();
         taps.extend(self.right.iter().map(|tap| Complex32::new(tap.re as f32, tap.im as f32)));
-        noise_variance * window.taps as f32 / subcarriers as f32
+        // Of the delays' degrees of freedom as many show within the band as it covers of the spectrum, and one
+        // or two at its edges.
+        let freedom = window.taps as f32 * subcarriers as f32 / self.fft_size as f32 + 2.0;
+        noise_variance * freedom.min(window.taps as f32) / subcarriers as f32
     }
 
     /// The fit from `pilots`, named by `set`, to `window`; `power` is the mean power of a response without noise.
@@ -217,9 +221,10 @@ impl DelayFitter {
 
     fn make(&mut self, key: Key, pilots: &[usize]) -> Fit {
         let window = key.window;
+        self.factored = None;
         self.factorise(window, pilots, ridge(key.ridge));
         let mut weights = vec![Complex32::default(); window.taps * pilots.len()];
-        let (mut noise_gain, mut freedom) = (0.0, 0.0);
+        let mut freedom = 0.0;
         for (column, &k) in pilots.iter().enumerate() {
             let frequency = self.frequencies[k];
             let phasors: Vec<_> =
@@ -229,11 +234,10 @@ impl DelayFitter {
             solve(&self.factor, &mut self.right);
             for (l, weight) in self.right.iter().enumerate() {
                 weights[l * pilots.len() + column] = Complex32::new(weight.re as f32, weight.im as f32);
-                noise_gain += weight.norm_sqr();
                 freedom += (phasors[l].conj() * weight).re;
             }
         }
-        Fit { key, weights, noise_gain: noise_gain as f32, freedom: (freedom / pilots.len() as f64) as f32 }
+        Fit { key, weights, freedom: (freedom / pilots.len() as f64) as f32 }
     }
 
     /// Cholesky's factor, lower and row by row, of AᴴA + ridge·I, A = exp(−j2π·f·d/N) on the pilots.
@@ -364,7 +368,7 @@ mod tests {
         let fit = fitter.fit(window, PilotSet { number: 0 }, &pilots, variance, 1.0);
         taps.resize(window.taps, Complex32::default());
         fit.apply(&responses, &mut taps);
-        assert!(fit.noise_gain() <= window.taps as f32 / 90.0, "{}", fit.noise_gain());
+        assert!(fit.freedom() <= window.taps as f32 / 100.0, "{}", fit.freedom());
         ofdm.response(window.first, &taps, &mut estimate);
         let error = mean_error(&truth, &estimate);
         assert!(error < variance / 2.4, "every third: error {error} of noise {variance}");

@@ -14,7 +14,7 @@ use num_complex::Complex32;
 
 use super::{
     delays::{DelayFitter, PilotSet},
-    smoothing::{PhaseMeasurement, PhaseSmoother, Step, smooth_rows},
+    smoothing::{Motion, PhaseMeasurement, PhaseSmoother, RowSmoother, Step},
 };
 use crate::{
     framing::grid::{COMB_PERIOD, Grid},
@@ -28,6 +28,10 @@ use crate::{
 const PHASE_NOISE: f64 = 1e-5;
 /// Standard deviation of the sampling clocks' difference that is reckoned with.
 const MOST_CLOCK_OFFSET: f64 = 150e-6;
+/// Parts of the band that fade independently, when it is judged how far fading passes for a turn.
+const INDEPENDENT_FADES: f64 = 2.0;
+/// Largest Doppler spread that is followed, rad per symbol.
+const MOST_DOPPLER: f32 = 0.3;
 /// Variance of the common phase against the smoothed taps at a frame's start, rad².
 const START_VARIANCE: f64 = 0.1;
 /// Least share of the noise that residuals are taken to hold.
@@ -78,14 +82,18 @@ pub struct FrameEstimator {
     blocks: Vec<Block>,
     /// Taps of each block.
     taps: Vec<Complex32>,
-    /// Of each block: variance of its taps, and its fit's freedom.
+    /// Of each block: variance of its response within the band, and its fit's freedom.
     fits: Vec<(f32, f32)>,
-    /// Response at the middle of every resource block, block by block.
+    /// Frequency index of the middle of every resource block.
+    middles: Vec<i32>,
+    /// Response there, block by block.
     coarse: Vec<Complex32>,
     pilots: Vec<usize>,
     received: Vec<Complex32>,
     steps: Vec<Step>,
-    left: Vec<f32>,
+    row_smoother: RowSmoother,
+    /// When each row holds: the training symbols, the blocks' middles, the last symbol.
+    times: Vec<f32>,
     rows: Vec<Complex32>,
     responses: Vec<Complex32>,
     measurements: Vec<PhaseMeasurement>,
@@ -114,11 +122,15 @@ impl FrameEstimator {
             blocks: Vec::new(),
             taps: Vec::new(),
             fits: Vec::new(),
+            middles: (0..numerology.resource_blocks)
+                .map(|rb| numerology.frequency_index(rb * SUBCARRIERS_PER_RB + SUBCARRIERS_PER_RB / 2))
+                .collect(),
             coarse: Vec::new(),
             pilots: Vec::new(),
             received: Vec::new(),
             steps: Vec::new(),
-            left: Vec::new(),
+            row_smoother: RowSmoother::default(),
+            times: Vec::new(),
             rows: Vec::new(),
             responses: Vec::new(),
             measurements: Vec::new(),
@@ -171,7 +183,7 @@ impl FrameEstimator {
         self.find_rates(acquired);
         self.fit_blocks(grid, acquired, values);
         self.lasted = self.tail_coheres(acquired.delays.taps);
-        self.smooth(acquired);
+        self.smooth(acquired, symbols);
         self.set_rows(ofdm, acquired);
         self.follow_phase(grid, values, symbols, acquired.noise_variance, START_VARIANCE);
         self.measure_noise(grid, acquired, values, symbols);
@@ -239,6 +251,8 @@ impl FrameEstimator {
         self.shifts.clear();
         self.shifts.extend_from_slice(shifts);
         self.blocks.clear();
+        self.times.clear();
+        self.times.push(-self.lead);
         self.rows.clear();
         self.rows.extend_from_slice(&acquired.taps);
         self.lasted = true;
@@ -296,7 +310,7 @@ impl FrameEstimator {
             let fit =
                 self.fitter.fit(acquired.delays, set, &self.pilots, acquired.noise_variance, acquired.power);
             fit.apply(&self.received, &mut self.taps[index * taps..(index + 1) * taps]);
-            self.fits.push((fit.noise_gain() * acquired.noise_variance, fit.freedom()));
+            self.fits.push((fit.freedom() * acquired.noise_variance, fit.freedom()));
         }
     }
 
@@ -308,11 +322,9 @@ impl FrameEstimator {
         }
         let taps = acquired.delays.taps;
         let numerology = self.numerology;
-        let middles: Vec<i32> = (0..numerology.resource_blocks)
-            .map(|rb| numerology.frequency_index(rb * SUBCARRIERS_PER_RB + SUBCARRIERS_PER_RB / 2))
-            .collect();
         self.coarse.clear();
-        self.fitter.coarse(acquired.delays, &middles, &self.taps, &mut self.coarse);
+        self.fitter.coarse(acquired.delays, &self.middles, &self.taps, &mut self.coarse);
+        let middles = &self.middles;
         let width = middles.len();
         let independent = width.min(taps) as f64;
         let block_symbols = f64::from(self.blocks[1].centre - self.blocks[0].centre);
@@ -337,7 +349,7 @@ impl FrameEstimator {
                     power += 0.5 * (a.norm_sqr() + b.norm_sqr());
                 }
             }
-            for (value, &frequency) in agreement.iter_mut().zip(&middles) {
+            for (value, &frequency) in agreement.iter_mut().zip(middles) {
                 *value *= Complex32::from_polar(1.0, -(slope * time) as f32 * frequency as f32);
             }
             let total: Complex32 = agreement.iter().sum();
@@ -350,7 +362,7 @@ impl FrameEstimator {
             let angle = f64::from(total.arg());
             let back = Complex32::from_polar(1.0, -total.arg());
             let (mut weight, mut first, mut second) = (0.0f64, 0.0f64, 0.0f64);
-            for (value, &frequency) in agreement.iter().zip(&middles) {
+            for (value, &frequency) in agreement.iter().zip(middles) {
                 let (w, f) = (f64::from(value.norm()), f64::from(frequency));
                 weight += w;
                 first += w * f;
@@ -363,7 +375,7 @@ impl FrameEstimator {
             let spread = second - first * centre;
             let steep: f64 = agreement
                 .iter()
-                .zip(&middles)
+                .zip(middles)
                 .map(|(value, &frequency)| (f64::from(frequency) - centre) * f64::from((value * back).im))
                 .sum();
 
@@ -372,7 +384,11 @@ impl FrameEstimator {
             let noise = f64::from(self.fits[0].0);
             let mean_power = f64::from(power) / (pairs * width as f64);
             let ratio = noise / (mean_power - noise).max(0.05 * mean_power).max(f64::MIN_POSITIVE);
-            let variance = (ratio + 0.5 * ratio * ratio) / (pairs * independent) + 2.0 * PHASE_NOISE * time;
+            let steady = f64::from(coherence) * mean_power / (mean_power - noise).max(0.05 * mean_power);
+            let faded = (1.0 / (steady * steady).clamp(1e-3, 1.0) - 1.0) / 2.0;
+            let variance = (ratio + 0.5 * ratio * ratio) / (pairs * independent)
+                + faded * lag as f64 / (pairs * INDEPENDENT_FADES)
+                + 2.0 * PHASE_NOISE * time;
             let update = |value: &mut f64, prior: &mut f64, measured: f64, variance: f64| {
                 let (measured, variance) = (measured / time, variance / (time * time));
                 let gain = *prior / (*prior + variance);
@@ -410,35 +426,57 @@ impl FrameEstimator {
         agreed >= TAIL_COHERENCE * power
     }
 
-    /// Smooths taps over the frame; the training symbols are its first measurement.
-    fn smooth(&mut self, acquired: &Acquired) {
-        let taps = acquired.delays.taps;
-        let count = self.blocks.len();
-        let mut drift = 0.0;
-        if count >= 4 {
-            let (mut difference, mut noise) = (0.0f32, 0.0f32);
-            for index in 1..count {
-                let pair = self.taps[(index - 1) * taps..(index + 1) * taps].split_at(taps);
-                difference += pair.0.iter().zip(pair.1).map(|(a, b)| (b - a).norm_sqr()).sum::<f32>();
-                noise += self.fits[index - 1].0 + self.fits[index].0;
-            }
-            // One standard deviation of the noise's sum is no change.
-            let spread = 1.0 / ((count - 1) as f32 * taps as f32).sqrt();
-            drift = ((difference - noise * (1.0 + spread)) / (count - 1) as f32).max(0.0);
-        }
-        let per_symbol = match self.blocks.get(1) {
-            Some(second) => drift / (second.centre - self.blocks[0].centre),
-            None => 0.0,
-        };
+    /// Smooths taps over the frame; the training symbols are its first measurement. A last row tells how they
+    /// go on to the last symbol.
+    fn smooth(&mut self, acquired: &Acquired, symbols: usize) {
         self.steps.clear();
-        self.steps.push(Step { variance: acquired.taps_variance, drift: 0.0 });
-        let mut time = -self.lead;
+        self.steps.push(Step { time: 0.0, variance: acquired.taps_variance });
         for (block, fit) in self.blocks.iter().zip(&self.fits) {
-            self.steps.push(Step { variance: fit.0, drift: per_symbol * (block.centre - time) });
-            time = block.centre;
+            let before = self.times[self.times.len() - 1];
+            self.steps.push(Step { time: block.centre - before, variance: fit.0 });
+            self.times.push(block.centre);
         }
         self.rows.extend_from_slice(&self.taps);
-        smooth_rows(&mut self.rows, &self.steps, &mut self.left);
+        let motion = self.motion(acquired);
+        self.row_smoother.smooth(&mut self.rows, &self.steps, motion);
+        let end = symbols as f32 - 1.0;
+        let ahead = end - self.times[self.times.len() - 1];
+        if ahead > 0.0 {
+            let last = self.rows.len() - acquired.delays.taps;
+            let rates = &self.row_smoother.rates()[last..];
+            self.rows.extend_from_within(last..);
+            let row = &mut self.rows[last + acquired.delays.taps..];
+            row.iter_mut().zip(rates).for_each(|(value, rate)| *value += rate * ahead);
+            self.times.push(end);
+        }
+    }
+
+    /// How the channel moves, from how much more neighbouring rows differ than their noise explains. Looked at
+    /// within the band: what a fit makes of the rest is mostly noise.
+    ///
+    /// With the Doppler spread ω (rad per symbol) of Jakes' spectrum and power P, the rate of change has the
+    /// variance ω²P/2, and in time t it changes by ⅜ω⁴t²P.
+    fn motion(&mut self, acquired: &Acquired) -> Motion {
+        self.coarse.clear();
+        self.fitter.coarse(acquired.delays, &self.middles, &self.rows, &mut self.coarse);
+        let width = self.middles.len();
+        let taps = acquired.delays.taps.min(width);
+        let mean = |sum: f32| sum / width as f32;
+        let (mut difference, mut noise, mut span, mut power) = (0.0f32, 0.0f32, 0.0f32, 0.0f32);
+        for (index, steps) in self.steps.windows(2).enumerate() {
+            let (early, late) = self.coarse[index * width..(index + 2) * width].split_at(width);
+            difference += mean(early.iter().zip(late).map(|(a, b)| (b - a).norm_sqr()).sum());
+            power += mean(late.iter().map(|value| value.norm_sqr()).sum()) - steps[1].variance;
+            noise += steps[0].variance + steps[1].variance;
+            span += steps[1].time * steps[1].time;
+        }
+        let pairs = (self.steps.len() - 1) as f32;
+        // Differences that are one standard deviation of the noise's sum are no motion.
+        let significant = noise * (1.0 + 1.0 / (pairs * taps as f32).sqrt());
+        let rate = (difference - significant).max(0.0) / span.max(f32::MIN_POSITIVE);
+        let power = (power / pairs).max(1e-3 * difference).max(f32::MIN_POSITIVE);
+        let doppler = (2.0 * rate / power).min(MOST_DOPPLER * MOST_DOPPLER);
+        Motion { rate, turn: 0.75 * doppler * rate * span.sqrt() / pairs.sqrt() }
     }
 
     /// Responses on all subcarriers from all rows of taps.
@@ -455,10 +493,12 @@ impl FrameEstimator {
     /// The row at or before a symbol, and the weight of the next.
     fn place(&self, symbol: usize) -> (usize, f32) {
         let time = symbol as f32;
-        let after = self.blocks.partition_point(|block| block.centre <= time);
-        let Some(next) = self.blocks.get(after) else { return (after, 0.0) };
-        let before = if after == 0 { -self.lead } else { self.blocks[after - 1].centre };
-        (after, (time - before) / (next.centre - before))
+        let after = self.times.partition_point(|&row| row <= time).max(1);
+        let before = self.times[after - 1];
+        match self.times.get(after) {
+            Some(next) => (after - 1, (time - before) / (next - before)),
+            None => (after - 1, 0.0),
+        }
     }
 
     /// What arrived on a symbol's pilots, freed from the known turn, and the channel there without it.
@@ -521,7 +561,7 @@ impl FrameEstimator {
         for (index, block) in self.blocks.iter().enumerate() {
             // A fit takes part of the noise with it, the more the more it counts in the smoothed taps.
             let (variance, freedom) = self.fits[index];
-            let own = (self.left[index + 1] / variance.max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
+            let own = (self.row_smoother.left()[index + 1] / variance.max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
             let held = (1.0 - own * (2.0 - own) * freedom).max(LEAST_RESIDUAL);
             for symbol in block.first..(block.first + block.count).min(symbols) {
                 let turn = Complex32::from_polar(1.0, self.phases[symbol]);

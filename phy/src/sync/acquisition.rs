@@ -30,10 +30,14 @@ use crate::{
 
 /// A path counts for the timing when its power is within this of the strongest one's (−20 dB) ...
 const SIGNIFICANT: f32 = 0.01;
+/// ... for the delays that are fitted, within this (−40 dB) ...
+const PERCEPTIBLE: f32 = 1e-4;
 /// ... and this many times the mean of noise on a tap. Weaker taps together hold less than the noise.
 const ABOVE_NOISE: f32 = 12.0;
-/// Delays that are kept on each side of the significant ones.
-const MARGIN: i32 = 2;
+/// Delays that are kept on each side of these: room for what the clocks drift in a frame, as far as it is not known.
+const MARGIN: i32 = 4;
+/// Mean square of Hann's window of mean one.
+const HANN_POWER: f32 = 1.5;
 /// A constant is taken for a DC offset when its power is this many times what a mean of noise has.
 const DC_ABOVE_NOISE: f32 = 16.0;
 
@@ -56,7 +60,7 @@ pub struct Acquired {
     pub delays: DelayWindow,
     /// The channel's taps there, in the middle of the training symbols.
     pub taps: Vec<Complex32>,
-    /// Variance of their estimate, all together.
+    /// Variance of the response that they make, within the band.
     pub taps_variance: f32,
     /// Mean power of the channel on a subcarrier.
     pub power: f32,
@@ -134,36 +138,27 @@ impl Acquisition {
 
         match mode {
             Mode::Normal => {
-                self.transform(ofdm, &view, cfo, training, 0)?;
+                self.transform(ofdm, &view, cfo, training)?;
                 cfo += self.turn_between_copies();
-                // Chirps that peak at paths a whole prefix apart show an offset of so many subcarriers.
-                let most = (numerology.occupied_fraction() * prefix as f64 / 2.0).ceil() as i32 + 1;
-                let mut best = (0, -1.0);
-                for shift in -most..=most {
-                    self.transform(ofdm, &view, cfo, training, shift)?;
-                    self.least_squares();
-                    let metric = self.neighbour_agreement();
-                    if metric > best.1 {
-                        best = (shift, metric);
-                    }
-                }
-                cfo += f64::from(best.0) / length as f64;
+                cfo += f64::from(self.whole_offset(ofdm, &view, cfo, training)?) / length as f64;
             }
             Mode::Robust => cfo = self.refine_by_chirps(&view, cfo, detection.position)?,
         }
 
-        self.transform(ofdm, &view, cfo, training, 0)?;
-        let (earliest, latest) = self.significant_delays(ofdm, SIGNIFICANT);
+        self.transform(ofdm, &view, cfo, training)?;
+        let (earliest, latest) = self.delays(ofdm, false);
         training += i64::from((earliest + latest).div_euclid(2)) - prefix as i64 / 2;
         if mode == Mode::Normal {
-            self.transform(ofdm, &view, cfo, training, 0)?;
+            self.transform(ofdm, &view, cfo, training)?;
             cfo += self.turn_between_copies();
         }
-        self.transform(ofdm, &view, cfo, training, 0)?;
+        self.transform(ofdm, &view, cfo, training)?;
 
         let subcarriers = self.sequence.len() as f32;
         let noise_variance = self.noise_variance();
-        let (earliest, latest) = self.significant_delays(ofdm, 0.0);
+        let (earliest, latest) = self.delays(ofdm, true);
+        self.least_squares();
+        ofdm.impulse_response(&self.response, &mut self.impulse);
         let delays = DelayWindow::spanning(&numerology, earliest - MARGIN, latest + MARGIN);
         let power = self.response.iter().map(|h| h.norm_sqr()).sum::<f32>() / subcarriers;
         let power = (power - noise_variance / copies as f32).max(0.01 * power);
@@ -205,8 +200,8 @@ impl Acquisition {
         })
     }
 
-    /// DFTs of all training symbols, taken `shift` bins up.
-    fn transform(&mut self, ofdm: &mut Ofdm, view: &View, cfo: f64, training: i64, shift: i32) -> Option<()> {
+    /// DFTs of all training symbols.
+    fn transform(&mut self, ofdm: &mut Ofdm, view: &View, cfo: f64, training: i64) -> Option<()> {
         let length = self.numerology.fft_size;
         let offset = usize::try_from(training - view.start).ok()?;
         let symbols = view.samples.get(offset..offset + view.copies * length)?;
@@ -216,7 +211,7 @@ impl Acquisition {
             let origin = training + (copy * length) as i64;
             let first = copy * self.sequence.len();
             let out = &mut self.copies[first..first + self.sequence.len()];
-            ofdm.demodulate(symbol, view.dc, &carrier, origin, shift, out);
+            ofdm.demodulate(symbol, view.dc, &carrier, origin, out);
         }
         Some(())
     }
@@ -255,22 +250,61 @@ impl Acquisition {
         spread / ((copies - 1) * subcarriers) as f32
     }
 
-    fn neighbour_agreement(&self) -> f32 {
-        let pairs = self.response.iter().zip(&self.response[1..]);
-        pairs.map(|(a, b)| b * a.conj()).sum::<Complex32>().norm()
+    /// Whole subcarriers of carrier offset that are left: the shift at which neighbouring subcarriers, freed
+    /// from the training sequence, agree best.
+    fn whole_offset(&mut self, ofdm: &mut Ofdm, view: &View, cfo: f64, training: i64) -> Option<i32> {
+        let numerology = self.numerology;
+        let length = numerology.fft_size;
+        let offset = usize::try_from(training - view.start).ok()?;
+        let symbols = view.samples.get(offset..offset + view.copies * length)?;
+        let carrier = Carrier::new(cfo);
+        self.still.clear();
+        self.still.resize(length, Complex32::default());
+        for (copy, symbol) in symbols.chunks_exact(length).enumerate() {
+            let origin = training + (copy * length) as i64;
+            let spectrum = ofdm.spectrum(symbol, view.dc, &carrier, origin);
+            self.still.iter_mut().zip(spectrum).for_each(|(sum, value)| *sum += value);
+        }
+        // Chirps that peak at paths a whole prefix apart show an offset of so many subcarriers.
+        let span = numerology.occupied_fraction() * numerology.cyclic_prefix as f64 / 2.0;
+        let most = span.ceil() as i32 + 1;
+        let mut best = (0, -1.0);
+        for shift in -most..=most {
+            let mut previous = Complex32::default();
+            let mut agreement = Complex32::default();
+            for (k, sent) in self.sequence.iter().enumerate() {
+                let bin = (numerology.bin(k) as i32 + shift) as usize & (length - 1);
+                let response = self.still[bin] * sent.conj();
+                agreement += response * previous.conj();
+                previous = response;
+            }
+            if agreement.norm() > best.1 {
+                best = (shift, agreement.norm());
+            }
+        }
+        Some(best.0)
     }
 
-    /// First and last delay, relative to the window, at which the impulse response stands out of the noise
-    /// and above `share` of its peak. Leaves response and impulse response of the training symbols behind.
-    fn significant_delays(&mut self, ofdm: &mut Ofdm, share: f32) -> (i32, i32) {
+    /// First and last delay, relative to the window, at which the impulse response stands out: by its strong
+    /// paths, or by all that is `perceptible`. For these the band's edges are weighted down (Hann): a path then
+    /// has no side lobes that would pass for others.
+    fn delays(&mut self, ofdm: &mut Ofdm, perceptible: bool) -> (i32, i32) {
         self.least_squares();
+        let mut share = SIGNIFICANT;
+        let mut noise = self.noise_variance() / self.copies.len() as f32;
+        if perceptible {
+            let step = std::f32::consts::TAU / self.response.len() as f32;
+            let weighted = self.response.iter_mut().enumerate();
+            weighted.for_each(|(k, value)| *value *= 1.0 - (step * (k as f32 + 0.5)).cos());
+            share = PERCEPTIBLE;
+            noise *= HANN_POWER;
+        }
         ofdm.impulse_response(&self.response, &mut self.impulse);
         let mask = self.impulse.len() - 1;
         let prefix = self.numerology.cyclic_prefix as i32;
-        let mean_noise = self.noise_variance() / self.copies.len() as f32;
         let power = |delay: i32| self.impulse[delay as usize & mask].norm_sqr();
         let peak = (-prefix..2 * prefix).map(power).fold(0.0, f32::max);
-        let threshold = (share * peak).max(ABOVE_NOISE * mean_noise).min(0.5 * peak);
+        let threshold = (share * peak).max(ABOVE_NOISE * noise).min(0.5 * peak);
         let mut significant = (-prefix..2 * prefix).filter(|&delay| power(delay) > threshold);
         let earliest = significant.next().unwrap_or(prefix / 2);
         (earliest, significant.next_back().unwrap_or(earliest))
@@ -287,10 +321,14 @@ impl Acquisition {
             let carrier = Carrier::new(cfo);
             for (half, (template, out)) in self.chirps.iter().zip(&mut self.correlations).enumerate() {
                 let first = position + (half * length) as i64 - i64::from(span);
-                let offset = usize::try_from(first - view.start).ok()?;
-                let samples = view.samples.get(offset..offset + length + 2 * span as usize)?;
-                self.still.resize(samples.len(), Complex32::default());
-                carrier.derotate(samples, view.dc, first, &mut self.still);
+                // What lies before the first sample is silence.
+                let missing = usize::try_from(view.start - first).unwrap_or(0).min(2 * span as usize);
+                let from = first + missing as i64;
+                let offset = usize::try_from(from - view.start).ok()?;
+                let samples = view.samples.get(offset..offset + length + 2 * span as usize - missing)?;
+                self.still.clear();
+                self.still.resize(missing + samples.len(), Complex32::default());
+                carrier.derotate(samples, view.dc, from, &mut self.still[missing..]);
                 out.clear();
                 out.extend(
                     (0..=2 * span as usize).map(|delay| dot(&self.still[delay..delay + length], template)),
