@@ -1,11 +1,11 @@
 //! Detection: samples → where the pair of chirps of a preamble stands in the noise, and of which mode.
 //!
-//! 1. [`screen`]: every sample is correlated with the up-chirp of each mode, block by block. This is all
+//! 1. `screen`: every sample is correlated with the up-chirp of each mode, block by block. This is all
 //!    that noise costs.
-//! 2. [`pair`]: where an up-chirp stands out by itself, both chirps are correlated at every sample. The levels
+//! 2. `pair`: where an up-chirp stands out by itself, both chirps are correlated at every sample. The levels
 //!    of an up-chirp at p and of the strongest down-chirp at p + L + δ, |δ| bounded by the range of carrier
 //!    offsets, are summed.
-//! 3. [`statistic`]: what a level is, and why the threshold keeps the rate of false alarms whatever the gain.
+//! 3. `statistic`: what a level is, and why the threshold keeps the rate of false alarms whatever the gain.
 //!
 //! A linear chirp turns a carrier offset into a shift of its peak, the down-chirp into the opposite one: half
 //! the sum of the two peak times is the frame's time, half their difference its carrier offset. A chirp of the
