@@ -241,6 +241,8 @@ proptest! {
             segments: parts.into_iter().map(Part::segment).collect(),
             ..Frame::default()
         };
+        // Three slow segments may be longer than the longest frame of a narrow band.
+        prop_assume!(Modulator::new(numerology).modulate(&frame, &mut Vec::new()).is_ok());
         let received = exchange(numerology, &frame, cfo_hz, seed.into());
         prop_assert_eq!(received.len(), 1);
         prop_assert_eq!(received[0].mode, mode);

@@ -274,11 +274,11 @@ impl FrameEstimator {
         (self.rates.slope * (symbol as f64 + f64::from(self.lead)) + moved) as f32
     }
 
-    /// Cuts the frame into blocks.
+    /// Cuts the frame into blocks; the last takes what is left, for a shorter one would hardly sound the channel.
     fn cut(&mut self, grid: &Grid, acquired: &Acquired, symbols: usize) {
         let few = COMB_PERIOD / 2 * grid.pilots(0).len() >= acquired.delays.taps;
         let length = if few && acquired.mode == Mode::Normal { COMB_PERIOD / 2 } else { COMB_PERIOD };
-        let count = ((symbols + length / 2) / length).max(1);
+        let count = (symbols / length).max(1);
         self.blocks.extend((0..count).map(|index| {
             let first = index * length;
             let count = if index + 1 == count { symbols - first } else { length };
