@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
-use semcast_models::training::ae;
+use semcast_models::training::{self, Progress, Task, ae::Ae};
+use semcast_models::{DeviceChoice, open_device};
 
 use crate::flags::print_text;
 
@@ -22,24 +23,37 @@ enum System {
 /// Train the autoencoder: joint source-channel coding of pictures, one model for all SNRs and rates
 #[derive(ClapArgs)]
 struct AeArgs {
-    /// Folder with pictures (PNG, JPEG, WebP, BMP), searched with its subfolders; may be repeated
-    #[arg(long, value_name = "DIR", required = true)]
-    data: Vec<PathBuf>,
-    /// Folder for checkpoints, metrics.jsonl, the validation strip, and in the end weights and card
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Steps of the whole run: the learning rate falls to zero over them
-    #[arg(long, default_value_t = 8500, value_parser = clap::value_parser!(u64).range(1..))]
-    steps: u64,
-    /// Crops a step, a multiple of 4
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[command(flatten)]
+    run: RunArgs,
+    /// Crops a step, a multiple of 2
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=1024))]
     batch: u16,
     /// Side of the crops in pixels, a multiple of 16
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(32..=1024))]
     crop: u16,
+}
+
+/// What all trainings share.
+#[derive(ClapArgs)]
+struct RunArgs {
+    /// Folder with pictures (PNG, JPEG, WebP, BMP), searched with its subfolders; may be repeated
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// File that keeps the decoded pictures, made anew when the folders change [default: pictures.pack in --out]
+    #[arg(long, value_name = "FILE")]
+    cache: Option<PathBuf>,
+    /// Folder for checkpoints, metrics.jsonl, the validation strip, weights and card
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Steps of the whole run: the learning rate falls to nearly nothing over them
+    #[arg(long, default_value_t = 8500, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
     /// Largest learning rate
     #[arg(long, default_value_t = 1e-3)]
     learning_rate: f64,
+    /// Weight decay of AdamW
+    #[arg(long, default_value_t = 0.0)]
+    weight_decay: f32,
     /// Seed of crops, channel and initial weights
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -55,41 +69,49 @@ struct AeArgs {
     /// Stop after so many seconds, with a checkpoint; --resume goes on
     #[arg(long, value_name = "SECONDS")]
     stop_after: Option<u64>,
+    /// auto: a real GPU if there is one, else the CPU; cpu; wgpu; cuda and tch in builds with these features
+    #[arg(long, value_name = "WHICH", default_value = "cpu")]
+    device: DeviceChoice,
 }
 
 /// Trains, with a line of progress now and then.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let System::Ae(args) = args.system;
-    let options = ae::Options {
+    match args.system {
+        System::Ae(args) => train(&Ae::new(args.batch.into(), args.crop.into())?, args.run),
+    }
+}
+
+fn train(task: &impl Task, args: RunArgs) -> anyhow::Result<()> {
+    let device = open_device(args.device)?;
+    let options = training::Options {
         data: args.data,
+        cache: args.cache,
         out: args.out.clone(),
         steps: args.steps,
-        batch: args.batch.into(),
-        crop: args.crop.into(),
         learning_rate: args.learning_rate,
+        weight_decay: args.weight_decay,
         seed: args.seed,
         from: args.from,
         resume: args.resume,
         checkpoint_seconds: args.checkpoint,
         stop_after_seconds: args.stop_after,
+        command: std::env::args().collect::<Vec<_>>().join(" "),
     };
-    let mut first = None;
-    ae::train(&options, &mut |progress| {
-        let start = *first.get_or_insert(progress.step);
-        let rate = (progress.step - start) as f64 / progress.seconds.max(1e-3);
-        let left = if rate > 0.0 { (progress.steps - progress.step) as f64 / rate } else { f64::NAN };
-        let validation = progress.validation_psnr_db.map_or_else(String::new, |[low, middle, high]| {
-            format!(", held out at 0/10/20 dB {low:.2}/{middle:.2}/{high:.2} dB")
-        });
-        print_text(&format!(
-            "step {}/{}: PSNR {:.2} dB{validation}, {:.1} crops/s, {:.0} min left\n",
-            progress.step,
-            progress.steps,
-            progress.training_psnr_db,
-            progress.crops_per_second,
-            left / 60.0
-        ));
-    })?;
-    print_text(&format!("{}\n", args.out.join("ae.safetensors").display()));
+    print_text(&format!("training on {}\n", device.description));
+    training::train(task, &options, &device.device, &mut |progress| print_text(&line(progress)))?;
+    print_text(&format!("{}\n", args.out.join(format!("{}.safetensors", task.name())).display()));
     Ok(())
+}
+
+fn line(progress: &Progress) -> String {
+    let held_out: String =
+        progress.validation.iter().map(|(name, value)| format!(", held out {name} {value:.2}")).collect();
+    format!(
+        "step {}/{}: PSNR {:.2} dB{held_out}, {:.1} crops/s, {:.0} min left\n",
+        progress.step,
+        progress.steps,
+        progress.training_psnr_db,
+        progress.crops_per_second,
+        progress.seconds_left / 60.0
+    )
 }

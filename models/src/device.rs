@@ -1,4 +1,4 @@
-//! Which processor computes: `--device auto|cpu|wgpu`.
+//! Which processor computes: `--device auto|cpu|wgpu`, and in builds with these features `cuda` and `tch`.
 
 use burn::tensor::Device;
 
@@ -14,11 +14,15 @@ pub enum DeviceChoice {
     Cpu,
     /// Whatever the graphics driver offers, a software rasteriser included.
     Wgpu,
+    /// The first NVIDIA GPU, through CUDA; needs the feature `cuda`.
+    Cuda,
+    /// The CPU, through LibTorch; needs the feature `tch`.
+    Tch,
 }
 
 impl DeviceChoice {
     /// All choices.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Wgpu];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Cpu, Self::Wgpu, Self::Cuda, Self::Tch];
 
     /// The name used by `--device`.
     pub fn name(self) -> &'static str {
@@ -26,6 +30,8 @@ impl DeviceChoice {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
             Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
+            Self::Tch => "tch",
         }
     }
 }
@@ -43,7 +49,7 @@ impl std::str::FromStr for DeviceChoice {
         Self::ALL
             .into_iter()
             .find(|choice| choice.name() == name)
-            .ok_or_else(|| format!("unknown device {name:?}: one of auto, cpu, wgpu"))
+            .ok_or_else(|| format!("unknown device {name:?}: one of auto, cpu, wgpu, cuda, tch"))
     }
 }
 
@@ -63,7 +69,34 @@ pub fn open_device(choice: DeviceChoice) -> Result<OpenDevice, ModelError> {
         DeviceChoice::Cpu => Ok(cpu()),
         DeviceChoice::Auto => Ok(gpu::open(false).unwrap_or_else(|_| cpu())),
         DeviceChoice::Wgpu => gpu::open(true),
+        DeviceChoice::Cuda => cuda(),
+        DeviceChoice::Tch => tch(),
     }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Result<OpenDevice, ModelError> {
+    Ok(OpenDevice { device: Device::cuda(0), description: "first NVIDIA GPU (CUDA)".into() })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Result<OpenDevice, ModelError> {
+    Err(missing("cuda"))
+}
+
+#[cfg(feature = "tch")]
+fn tch() -> Result<OpenDevice, ModelError> {
+    Ok(OpenDevice { device: Device::libtorch(), description: "CPU (LibTorch)".into() })
+}
+
+#[cfg(not(feature = "tch"))]
+fn tch() -> Result<OpenDevice, ModelError> {
+    Err(missing("tch"))
+}
+
+#[cfg(not(all(feature = "wgpu", feature = "cuda", feature = "tch")))]
+fn missing(feature: &str) -> ModelError {
+    ModelError::Device(format!("this build lacks it; build with the feature `{feature}`"))
 }
 
 #[cfg(not(feature = "wgpu"))]
@@ -71,7 +104,7 @@ mod gpu {
     use super::*;
 
     pub fn open(_software: bool) -> Result<OpenDevice, ModelError> {
-        Err(ModelError::Device("this build has no GPU support; build it with the feature `wgpu`".into()))
+        Err(missing("wgpu"))
     }
 }
 

@@ -3,15 +3,26 @@
 //! Training reads pictures, writes checkpoints and looks at the clock to do so now and then: it is the one part of this
 //! crate that does input and output. What it computes depends on the pictures, the seed and the settings alone.
 //!
-//! - [`pictures`]: folders of photographs → random crops.
+//! In the order of the chain:
+//! - [`pack`], [`pictures`]: folders of photographs → random crops.
 //! - [`channel`]: a random channel for each group of crops: rate, SNR, fading, losses.
+//! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of the `ae` system.
+//! - [`loader`], [`run`]: the loop that all share. [`checkpoint`], [`card`]: what it leaves behind.
 //! - [`parameters`]: a network's numbers as plain vectors, and their moving average.
-//! - [`ae`]: the training loop of the `ae` system.
 
 pub mod ae;
+mod card;
 pub mod channel;
+mod checkpoint;
+mod loader;
+pub mod pack;
 pub mod parameters;
 pub mod pictures;
+pub mod run;
+pub mod task;
+
+pub use run::{Options, Progress, train};
+pub use task::Task;
 
 /// Why training stopped.
 #[derive(Debug, thiserror::Error)]

@@ -1,17 +1,19 @@
-//! Folders of photographs, held decoded in memory, and random crops of them.
+//! Photographs to train on: folders → [`Pictures`] → groups of random crops.
 //!
-//! In → out: paths → [`Pictures`] → groups of crops. A group shares one channel and one power scale, as the parts of
-//! one picture do when it is sent; in half of the groups the crops are indeed of one picture, in the other half of
-//! different ones, which makes the parts differ as much as those of a picture much larger than a crop.
+//! A group shares one channel and one power scale, as the parts of one picture do when it is sent; in half of the groups
+//! the crops are indeed of one picture, in the other half of different ones, which makes the parts differ as much as
+//! those of a picture much larger than a crop. Crops are mirrored at random, and half of them are made smaller, by up
+//! to [`MOST_ZOOM`].
 
 use std::path::{Path, PathBuf};
 
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Rgb};
 use rand::Rng;
 use rand::rngs::StdRng;
-use rayon::prelude::*;
-use semcast_common::content::{Picture, file::decode_picture};
 
 use super::TrainingError;
+use super::pack::{Entry, Pack};
 use crate::ae::basis::BLOCK;
 
 /// Side of a cell of one rate, blocks: about what a picture of 768 × 512 pixels has.
@@ -22,15 +24,8 @@ pub const GROUP: usize = 2;
 const HELD_OUT_EVERY: usize = 48;
 /// Fewest pictures to train on.
 const NEEDED: usize = 2;
-
-/// Decoded photographs.
-pub struct Pictures {
-    /// Those to train on.
-    pub training: Vec<Picture>,
-    /// Those to validate on.
-    pub held_out: Vec<Picture>,
-    cumulative_area: Vec<u64>,
-}
+/// Most that a crop is made smaller.
+const MOST_ZOOM: f32 = 2.5;
 
 /// Crops, about zero.
 pub struct Crops {
@@ -70,38 +65,63 @@ impl Crops {
     }
 }
 
+/// Decoded photographs.
+pub struct Pictures {
+    pack: Pack,
+    folders: Vec<(PathBuf, usize)>,
+    training: Vec<Entry>,
+    held_out: Vec<Entry>,
+    cumulative_area: Vec<u64>,
+}
+
 impl Pictures {
-    /// Reads every picture of at least `side` × `side` pixels below `folders`, in the order of their paths.
-    pub fn read(folders: &[PathBuf], side: usize) -> Result<Self, TrainingError> {
-        let mut paths = Vec::new();
-        for folder in folders {
-            list(folder, &mut paths)?;
+    /// Every picture of at least `side` × `side` pixels below `folders`; decoded, they are kept in the file `cache`.
+    pub fn open(folders: &[PathBuf], cache: &Path, side: usize) -> Result<Self, TrainingError> {
+        let pack = Pack::open(folders, cache)?;
+        let large = |entry: &&Entry| entry.width.min(entry.height) as usize >= side;
+        let entries: Vec<Entry> = pack.entries.iter().filter(large).copied().collect();
+        if entries.len() < NEEDED {
+            return Err(TrainingError::TooFewPictures { found: entries.len(), needed: NEEDED, side });
         }
-        paths.sort();
-        let pictures: Vec<Picture> = paths
-            .par_iter()
-            .filter_map(|path| decode_picture(&std::fs::read(path).ok()?).ok())
-            .filter(|picture| picture.width().min(picture.height()) as usize >= side)
-            .collect();
-        if pictures.len() < NEEDED {
-            return Err(TrainingError::TooFewPictures { found: pictures.len(), needed: NEEDED, side });
-        }
+        let count = |folder: usize| entries.iter().filter(|entry| entry.folder as usize == folder).count();
+        let folders = folders.iter().cloned().enumerate().map(|(at, path)| (path, count(at))).collect();
         let (mut training, mut held_out) = (Vec::new(), Vec::new());
-        for (index, picture) in pictures.into_iter().enumerate() {
-            if index % HELD_OUT_EVERY == 1 { held_out.push(picture) } else { training.push(picture) }
+        for (index, entry) in entries.into_iter().enumerate() {
+            if index % HELD_OUT_EVERY == 1 { held_out.push(entry) } else { training.push(entry) }
         }
         let cumulative_area = training
             .iter()
-            .scan(0, |sum, picture| {
-                *sum += picture.values() as u64;
+            .scan(0, |sum, entry| {
+                *sum += entry.length() as u64;
                 Some(*sum)
             })
             .collect();
-        Ok(Self { training, held_out, cumulative_area })
+        Ok(Self { pack, folders, training, held_out, cumulative_area })
+    }
+
+    /// Number of pictures to train on.
+    pub fn training(&self) -> usize {
+        self.training.len()
+    }
+
+    /// Number of pictures to validate on.
+    pub fn held_out(&self) -> usize {
+        self.held_out.len()
+    }
+
+    /// The folders, and the number of pictures from each.
+    pub fn folders(&self) -> &[(PathBuf, usize)] {
+        &self.folders
+    }
+
+    /// Pixels of the shortest side of all pictures.
+    pub fn least_side(&self) -> usize {
+        let all = self.training.iter().chain(&self.held_out);
+        all.map(|entry| entry.width.min(entry.height) as usize).min().unwrap_or(0)
     }
 
     /// A picture, drawn in proportion to its area.
-    fn draw(&self, rng: &mut StdRng) -> &Picture {
+    fn draw(&self, rng: &mut StdRng) -> &Entry {
         let total = self.cumulative_area.last().copied().unwrap_or(1);
         let at = rng.random_range(0..total);
         &self.training[self.cumulative_area.partition_point(|&sum| sum <= at)]
@@ -118,9 +138,12 @@ impl Pictures {
                 if index > 0 && !one_picture {
                     picture = self.draw(rng);
                 }
-                let x = rng.random_range(0..=picture.width() as usize - side);
-                let y = rng.random_range(0..=picture.height() as usize - side);
-                crop(picture, x, y, side, rng.random_bool(0.5), &mut values);
+                let most = (picture.width.min(picture.height) as f32 / side as f32).min(MOST_ZOOM);
+                let zoom = if rng.random_bool(0.5) { most.powf(rng.random::<f32>()) } else { 1.0 };
+                let span = ((side as f32 * zoom) as usize).max(side);
+                let x = rng.random_range(0..=picture.width as usize - span);
+                let y = rng.random_range(0..=picture.height as usize - span);
+                self.crop(picture, x, y, span, side, rng.random_bool(0.5), &mut values);
             }
             remove_mean(&mut values[start..], side);
         }
@@ -136,22 +159,46 @@ impl Pictures {
             let start = values.len();
             for index in 0..GROUP {
                 let picture = &pictures[(group * GROUP + index) % pictures.len()];
-                let (width, height) = (picture.width() as usize, picture.height() as usize);
-                crop(picture, (width - side) / 2, (height - side) / 2, side, false, &mut values);
+                let (width, height) = (picture.width as usize, picture.height as usize);
+                self.crop(picture, (width - side) / 2, (height - side) / 2, side, side, false, &mut values);
             }
             remove_mean(&mut values[start..], side);
         }
         Crops { values, groups, side }
     }
-}
 
-fn crop(picture: &Picture, left: usize, top: usize, side: usize, mirror: bool, values: &mut Vec<f32>) {
-    let width = picture.width() as usize;
-    for plane in 0..3 {
-        for y in 0..side {
-            for x in 0..side {
-                let column = left + if mirror { side - 1 - x } else { x };
-                values.push(f32::from(picture.rgb()[3 * ((top + y) * width + column) + plane]) / 255.0);
+    /// Appends the planes of a square of `span` pixels, made smaller to `side`.
+    #[allow(clippy::too_many_arguments)] // A place in a picture, and what to do with it.
+    fn crop(
+        &self,
+        picture: &Entry,
+        left: usize,
+        top: usize,
+        span: usize,
+        side: usize,
+        mirror: bool,
+        values: &mut Vec<f32>,
+    ) {
+        let width = picture.width as usize;
+        let pixels = self.pack.pixels(picture);
+        let mut square = Vec::with_capacity(3 * span * span);
+        for row in top..top + span {
+            square.extend_from_slice(&pixels[3 * (row * width + left)..][..3 * span]);
+        }
+        if span != side {
+            let image = ImageBuffer::<Rgb<u8>, _>::from_raw(span as u32, span as u32, square);
+            let smaller =
+                image.map(|image| imageops::resize(&image, side as u32, side as u32, FilterType::Triangle));
+            square = smaller.map(ImageBuffer::into_raw).unwrap_or_default();
+        }
+        for plane in 0..3 {
+            for row in square.chunks_exact(3 * side) {
+                let value = |x: usize| f32::from(row[3 * x + plane]) / 255.0;
+                if mirror {
+                    values.extend((0..side).rev().map(value));
+                } else {
+                    values.extend((0..side).map(value));
+                }
             }
         }
     }
@@ -170,16 +217,69 @@ fn remove_mean(group: &mut [f32], side: usize) {
     }
 }
 
-fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), TrainingError> {
-    for entry in std::fs::read_dir(folder).map_err(TrainingError::io(folder))? {
-        let path = entry.map_err(TrainingError::io(folder))?.path();
-        if path.is_dir() {
-            list(&path, paths)?;
-        } else if path.extension().is_some_and(|extension| {
-            ["png", "jpg", "jpeg", "webp", "bmp"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-        }) {
-            paths.push(path);
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use semcast_common::content::{Picture, file::encode_png};
+
+    use super::*;
+
+    fn folder_of(pictures: &[(u32, u32)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (index, &(width, height)) in pictures.iter().enumerate() {
+            // Red tells the picture, green the column, blue the row.
+            let pixel = |at: u32| [40 * index as u8, (at % width) as u8, (at / width) as u8];
+            let picture = Picture::new(width, height, (0..width * height).flat_map(pixel).collect()).unwrap();
+            std::fs::write(folder.path().join(format!("{index}.png")), encode_png(&picture).unwrap())
+                .unwrap();
+        }
+        std::fs::write(folder.path().join("broken.png"), b"no picture").unwrap();
+        folder
+    }
+
+    #[test]
+    fn folders_are_packed_once_and_again_when_they_change() {
+        let folder = folder_of(&[(64, 48), (100, 120), (20, 200), (90, 90)]);
+        let data = [folder.path().to_owned()];
+        let cache = folder.path().join("pictures.pack");
+        let pictures = Pictures::open(&data, &cache, 32).unwrap();
+        assert_eq!((pictures.training(), pictures.held_out(), pictures.least_side()), (2, 1, 48));
+        assert_eq!(pictures.folders()[0].1, 3);
+        let written = std::fs::metadata(&cache).unwrap().modified().unwrap();
+        let draw = |pictures: &Pictures| pictures.crops(3, 32, &mut StdRng::seed_from_u64(1)).values;
+        let first = draw(&pictures);
+        let again = Pictures::open(&data, &cache, 32).unwrap();
+        assert_eq!(std::fs::metadata(&cache).unwrap().modified().unwrap(), written, "packed again");
+        assert_eq!(draw(&again), first);
+
+        std::fs::remove_file(folder.path().join("0.png")).unwrap();
+        assert_eq!(Pictures::open(&data, &cache, 32).unwrap().folders()[0].1, 2);
+        // A damaged pack is made anew.
+        let length = std::fs::metadata(&cache).unwrap().len();
+        std::fs::OpenOptions::new().write(true).open(&cache).unwrap().set_len(length / 2).unwrap();
+        assert_eq!(Pictures::open(&data, &cache, 32).unwrap().folders()[0].1, 2);
+        let error = Pictures::open(&data, &cache, 500).err().unwrap().to_string();
+        assert!(error.contains("500x500"), "{error}");
+    }
+
+    #[test]
+    fn crops_are_squares_of_a_picture_and_groups_have_no_mean() {
+        let folder = folder_of(&[(200, 160), (200, 160), (200, 160)]);
+        let pictures = Pictures::open(&[folder.path().to_owned()], &folder.path().join("pack"), 64).unwrap();
+        let crops = pictures.crops(8, 64, &mut StdRng::seed_from_u64(2));
+        assert_eq!(crops.values.len(), 8 * GROUP * 3 * 64 * 64);
+        for group in crops.values.chunks_exact(GROUP * 3 * 64 * 64) {
+            for plane in 0..3 {
+                let planes = group.chunks_exact(64 * 64).skip(plane).step_by(3);
+                let mean: f32 = planes.flatten().sum::<f32>() / (GROUP * 64 * 64) as f32;
+                assert!(mean.abs() < 0.5 / 255.0 + 1e-4, "{mean}");
+            }
+        }
+        // Columns rise or, mirrored, fall by one to two and a half grey levels a pixel.
+        for crop in crops.values.chunks_exact(3 * 64 * 64) {
+            let row = &crop[64 * 64..64 * 64 + 64];
+            let slope = (row[60] - row[4]).abs() / 56.0 * 255.0;
+            assert!((0.95..2.6).contains(&slope), "{slope}");
         }
     }
-    Ok(())
 }

@@ -1,32 +1,30 @@
-//! A picture of how far training is: held-out crops as they are, and as they arrive at 0, 10 and 20 dB.
-
-use std::path::Path;
+//! A picture of how far training is: held-out crops as they are, and as they arrive.
 
 use burn::tensor::Device;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use semcast_common::content::{Picture, file::encode_png};
+use semcast_common::content::Picture;
 
-use super::super::channel::{Setting, draw};
+use super::super::channel::{self, Setting};
 use super::super::pictures::{GROUP, Pictures};
-use super::{Network, TrainingError, VALIDATION_SYMBOLS, transmit};
+use super::{Network, VALIDATION_SNR_DB, VALIDATION_SYMBOLS, transmit};
 
 /// Side of a crop, pixels.
 const SIDE: usize = 128;
 /// Groups of crops that are shown.
 const GROUPS: usize = 3;
 
-/// Writes the strip: a row for the originals and one for each SNR.
-pub fn write(path: &Path, network: &Network, pictures: &Pictures) -> Result<(), TrainingError> {
-    let mut crops = pictures.validation_crops(SIDE.min(super::pictures_least_side(pictures)));
+/// The strip: a row for the originals and one for each SNR.
+pub fn draw(network: &Network, pictures: &Pictures, device: &Device) -> Option<Picture> {
+    let mut crops = pictures.validation_crops(super::side(pictures, SIDE));
     crops.groups = crops.groups.min(GROUPS);
     let side = crops.side;
     crops.values.truncate(crops.groups * GROUP * 3 * side * side);
     let mut rows = vec![crops.values.clone()];
-    for snr_db in [0.0, 10.0, 20.0] {
+    for snr_db in VALIDATION_SNR_DB {
         let settings = vec![Setting::awgn(VALIDATION_SYMBOLS, snr_db); crops.groups];
-        let channel = draw(&settings, &crops.activity(), &mut StdRng::seed_from_u64(7));
-        let (_, arrived) = transmit(network, &crops, &channel, &Device::flex());
+        let channel = channel::draw(&settings, &crops.activity(), &mut StdRng::seed_from_u64(7));
+        let (_, arrived) = transmit(network, &crops, &channel, device);
         rows.push(arrived.into_data().iter::<f32>().collect());
     }
     let columns = crops.groups * GROUP;
@@ -44,8 +42,5 @@ pub fn write(path: &Path, network: &Network, pictures: &Pictures) -> Result<(), 
             }
         }
     }
-    let failed = |error: semcast_common::content::ContentError| TrainingError::Setting(error.to_string());
-    let picture = Picture::new((columns * side) as u32, (rows.len() * side) as u32, rgb).map_err(failed)?;
-    let bytes = encode_png(&picture).map_err(failed)?;
-    std::fs::write(path, bytes).map_err(TrainingError::io(path))
+    Picture::new((columns * side) as u32, (rows.len() * side) as u32, rgb).ok()
 }
