@@ -70,7 +70,7 @@ struct RunArgs {
     #[arg(long, value_name = "SECONDS")]
     stop_after: Option<u64>,
     /// auto: a real GPU if there is one, else the CPU; cpu; wgpu; cuda and tch in builds with these features
-    #[arg(long, value_name = "WHICH", default_value = "cpu")]
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
     device: DeviceChoice,
 }
 
