@@ -20,7 +20,7 @@ use semcast_common::{
 use semcast_phy::{
     allocation::{Record, Strategy},
     framing::{Frame, Segment, SegmentShape, control, header::FrameHeader},
-    mode::Mode,
+    mode::{ControlRate, Mode},
     numerology::Numerology,
     radio::datagram::{self, Header, Kind, SampleFormat, flags},
     transmit::Modulator,
@@ -30,7 +30,10 @@ use semcast_phy::{
 pub fn frame_header() -> Vec<Vec<u8>> {
     [(1, 0), (300, 140), (2047, 280)]
         .map(|(control_bytes, payload_symbols)| {
-            FrameHeader { control_bytes, payload_symbols, number: 7, transmitter: 0xABCD }.to_bytes().to_vec()
+            let control_rate = ControlRate::from_bits(control_bytes as u8);
+            FrameHeader { control_bytes, payload_symbols, control_rate, number: 7, transmitter: 0xABCD }
+                .to_bytes()
+                .to_vec()
         })
         .to_vec()
 }
@@ -216,6 +219,7 @@ pub fn frame_samples(mode: Mode) -> &'static [Complex32] {
         Mode::ALL.map(|mode| {
             let frame = Frame {
                 mode,
+                control_rate: ControlRate::default(),
                 number: 1,
                 transmitter: 2,
                 control: Bytes::from_static(b"a message header would stand here"),

@@ -113,6 +113,12 @@ pub trait System: Send {
         matches!(content, Content::Picture(_)) || self.id() == SystemId::Classical
     }
 
+    /// Whether the channel must be known before a message is made and sent: for the code rate of what is coded, or for
+    /// the resource blocks of several features. One analog feature goes out alike over every channel.
+    fn adapts_to_channel(&self) -> bool {
+        true
+    }
+
     /// Computes something small with both halves, so that the first message takes no longer than the next.
     fn warm_up(&mut self) -> Result<(), ModelError>;
 

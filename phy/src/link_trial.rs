@@ -292,7 +292,7 @@ impl LinkTrial {
     fn segment_places(&self) -> Vec<u32> {
         let LinkOptions { numerology, mode, mcs, payload_bytes, .. } = &self.options;
         let grid = Grid::new(numerology, *mode);
-        let before = control_elements(*mode, block_bytes(1, CONTROL_BYTES));
+        let before = control_elements((*mode).into(), block_bytes(1, CONTROL_BYTES));
         let elements = mcs.symbols_for_bytes(*payload_bytes);
         let first = mode.header_symbols(numerology);
         let mut places = Vec::new();

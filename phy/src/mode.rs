@@ -58,12 +58,56 @@ impl Mode {
         };
         most.min(numerology.subcarriers() / 4)
     }
+}
 
+/// How fast a control block is coded, two bits of the frame's header: 0 is as robust as the frame's mode, 3 the
+/// fastest, for a transmitter that knows its receivers to be far above where the mode opens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ControlRate(u8);
+
+impl ControlRate {
+    /// As robust as the mode.
+    pub const ROBUST: Self = Self(0);
+
+    /// All rates, the most robust first.
+    pub fn all() -> impl DoubleEndedIterator<Item = Self> {
+        (0..4).map(Self)
+    }
+
+    /// From the header's two bits; others are left out.
+    pub fn from_bits(bits: u8) -> Self {
+        Self(bits & 3)
+    }
+
+    /// The header's two bits.
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+}
+
+/// How well what comes before the segments is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// Preamble, header and pilots.
+    pub mode: Mode,
+    /// The control block.
+    pub control: ControlRate,
+}
+
+impl From<Mode> for Protection {
+    /// A mode with the control block that goes with it.
+    fn from(mode: Mode) -> Self {
+        Self { mode, control: ControlRate::ROBUST }
+    }
+}
+
+impl Protection {
     /// Coded bits for each bit of the control block.
     pub fn control_expansion(self) -> usize {
-        match self {
-            Self::Normal => 6,
-            Self::Robust => 64,
-        }
+        let expansions = match self.mode {
+            Mode::Normal => [6, 4, 3, 2],
+            Mode::Robust => [64, 32, 16, 8],
+        };
+        expansions[usize::from(self.control.0)]
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         grid::Grid,
         header::{FrameHeader, HEADER_BYTES},
     },
-    mode::Mode,
+    mode::{Mode, Protection},
     modulation::{Modulation, mcs::Mcs, scrambler},
     numerology::{Numerology, SUBCARRIERS_PER_RB},
     ofdm::Ofdm,
@@ -288,7 +288,8 @@ impl Demodulator {
         let header_symbols = acquired.mode.header_symbols(&self.numerology);
         self.gather(acquired.mode, header_symbols, header.payload_symbols);
 
-        let mut next = control_elements(acquired.mode, header.control_bytes);
+        let protection = Protection { mode: acquired.mode, control: header.control_rate };
+        let mut next = control_elements(protection, header.control_bytes);
         let seed = scrambling_seed(header.number, 1);
         let block = self.decode(0..next, header.control_bytes, Modulation::Qpsk, 0, seed)?;
         let control = control::parse(&block, self.numerology.resource_blocks).ok()?;

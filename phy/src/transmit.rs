@@ -18,7 +18,7 @@ use crate::{
         grid::Grid,
         header::FrameHeader,
     },
-    mode::Mode,
+    mode::{Mode, Protection},
     modulation::{Modulation, mcs::Mcs, scrambler},
     numerology::Numerology,
     ofdm::Ofdm,
@@ -128,11 +128,18 @@ impl Modulator {
 
     /// Data resource elements that `symbols` payload symbols leave for segments beside a control block for
     /// `segments` segments and `above` bytes of the layer above.
-    pub fn capacity(&self, mode: Mode, symbols: usize, segments: usize, above: usize) -> usize {
-        let plan = &self.plans[mode as usize];
+    pub fn capacity(
+        &self,
+        protection: impl Into<Protection>,
+        symbols: usize,
+        segments: usize,
+        above: usize,
+    ) -> usize {
+        let protection = protection.into();
+        let plan = &self.plans[protection.mode as usize];
         plan.grid
             .capacity(plan.header_symbols, symbols.min(MAX_PAYLOAD_SYMBOLS))
-            .saturating_sub(control_elements(mode, control::block_bytes(segments, above)))
+            .saturating_sub(control_elements(protection, control::block_bytes(segments, above)))
     }
 
     /// Appends a frame's samples to `out`.
@@ -145,7 +152,7 @@ impl Modulator {
         let block = control::write(&shapes, allocation, &frame.control)?;
         let segment_elements: Vec<_> = shapes.iter().map(segment_elements).collect::<Result<_, _>>()?;
         let payload: usize = segment_elements.iter().sum();
-        let block_elements = control_elements(frame.mode, block.len());
+        let block_elements = control_elements(frame.protection(), block.len());
         let plan = &self.plans[frame.mode as usize];
         let header_symbols = plan.header_symbols;
         let header_elements = plan.grid.capacity(0, header_symbols);
@@ -156,6 +163,7 @@ impl Modulator {
         let header = FrameHeader {
             control_bytes: block.len(),
             payload_symbols,
+            control_rate: frame.control_rate,
             number: frame.number,
             transmitter: frame.transmitter,
         };
@@ -230,10 +238,14 @@ impl Modulator {
             self.ofdm.modulate(symbol, self.numerology.cyclic_prefix, out);
         }
         let preamble = preamble_samples(frame.mode, &self.numerology);
+        let subcarriers = self.numerology.subcarriers();
         Ok(FrameCost {
-            payload_symbols: payload,
-            total_symbols: (preamble.div_ceil(self.numerology.symbol_samples()) + symbols)
-                * self.numerology.subcarriers(),
+            payload,
+            preamble: preamble.div_ceil(self.numerology.symbol_samples()) * subcarriers,
+            header: header_elements,
+            control: block_elements,
+            pilots: symbols * subcarriers - self.positions.len(),
+            padding: self.positions.len() - in_order - payload,
             samples: out.len() - before,
         })
     }

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use semcast_phy::{
     channel::{Channel, ChannelConfig},
     framing::{Frame, ReceivedSegment, Segment},
-    mode::Mode,
+    mode::{ControlRate, Mode},
     modulation::mcs::Mcs,
     numerology::Numerology,
     receive::{Demodulator, ReceivedFrame},
@@ -29,6 +29,7 @@ fn random_frame(rng: &mut StdRng, number: u16, mcs: Mcs) -> Frame {
         (0..4000).map(|_| Complex32::from_polar(1.0, rng.random_range(0.0..std::f32::consts::TAU))).collect();
     Frame {
         mode: Mode::Normal,
+        control_rate: ControlRate::from_bits(number as u8),
         number,
         transmitter: 77,
         control: Bytes::from(vec![number as u8; 40]),

@@ -365,7 +365,7 @@ pub(crate) mod tests {
     };
     use semcast_phy::{
         framing::{SoftBits, header::FrameHeader},
-        mode::Mode,
+        mode::{ControlRate, Mode},
         receive::{ChannelState, ReceivedFrame},
     };
 
@@ -404,7 +404,13 @@ pub(crate) mod tests {
             mode: Mode::Normal,
             position: 0,
             samples: 1000,
-            header: FrameHeader { control_bytes: 1, payload_symbols: 1, number, transmitter: 3 },
+            header: FrameHeader {
+                control_bytes: 1,
+                payload_symbols: 1,
+                control_rate: ControlRate::default(),
+                number,
+                transmitter: 3,
+            },
             control: header.to_bytes(),
             segments,
             channel: ChannelState {

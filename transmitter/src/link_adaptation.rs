@@ -18,7 +18,10 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use semcast_common::wire::ModeChoice;
-use semcast_phy::{mode::Mode, modulation::mcs::Mcs};
+use semcast_phy::{
+    mode::{ControlRate, Mode, Protection},
+    modulation::mcs::Mcs,
+};
 
 /// Distance kept from a step's threshold (at which one block in a hundred fails): room for the channel
 /// estimate's error and for blocks longer than those the thresholds were measured with.
@@ -31,6 +34,9 @@ const SHORT_MARGIN_DB: f32 = 2.0;
 pub const DEFAULT_SNR_DB: f32 = 5.0;
 /// With an effective SNR less [`MARGIN_DB`] below this, frames are robust: normal ones open at −3 dB.
 const ROBUST_BELOW_DB: f32 = -3.0;
+/// Distance kept between what receivers report and where a control block of some rate opens: a lost one takes the
+/// whole frame with it, analog payloads that would have survived included, and reports may be seconds old.
+const CONTROL_MARGIN_DB: f32 = 5.0;
 /// A lost segment is cut anew for a step this far down the ladder.
 const STEPS_DOWN: u8 = 2;
 /// What three transmissions of a segment, combined, are worth: 10·log10(3) = 4.8 dB of energy, less the margin
@@ -93,6 +99,12 @@ impl Link {
 
 fn mode_for(snr_db: f32) -> Mode {
     if snr_db - MARGIN_DB < ROBUST_BELOW_DB { Mode::Robust } else { Mode::Normal }
+}
+
+/// SNR at which control blocks open: that of the QPSK step of the ladder with the same or the next higher code rate.
+fn opens_db(protection: Protection) -> f32 {
+    let rate = 1.0 / protection.control_expansion() as f64;
+    Mcs::all().find(|mcs| mcs.code_rate() >= rate).map_or(f32::INFINITY, Mcs::threshold_db)
 }
 
 /// The margin for content of so many bytes, in dB.
@@ -177,6 +189,22 @@ impl LinkAdaptation {
             })
             .reduce(Link::worse)
             .unwrap_or(default)
+    }
+
+    /// How fast control blocks may go out in a mode: as robust as the mode unless all receivers have reported
+    /// an SNR well above what a faster rate needs.
+    pub fn control_rate(&self, mode: Mode, reports: &[Report], now: Instant) -> ControlRate {
+        let snr_db = |report: &Report| match &report.snr_db_per_rb {
+            Some(snr_db) if !snr_db.is_empty() => {
+                Mcs::LOWEST.effective_snr_db(snr_db) + self.offset_db(report.session, now)
+            }
+            _ => f32::NEG_INFINITY,
+        };
+        let Some(worst_db) = reports.iter().map(snr_db).reduce(f32::min) else { return ControlRate::ROBUST };
+        ControlRate::all()
+            .rev()
+            .find(|&control| worst_db >= opens_db(Protection { mode, control }) + CONTROL_MARGIN_DB)
+            .unwrap_or(ControlRate::ROBUST)
     }
 
     /// A receiver has told what became of a message whose step was chosen here.
@@ -289,6 +317,23 @@ mod tests {
             let link = choose(&[silent, report(2, 20.0)], 1.0);
             assert_eq!(link, Link { mode: Mode::Robust, mcs: choose(&[], 1.0).mcs });
         }
+    }
+
+    #[test]
+    fn control_blocks_are_fast_only_where_all_receivers_are_known_to_hear_them() {
+        let (adaptation, now) = (LinkAdaptation::default(), Instant::now());
+        let expansion = |mode, reports: &[Report]| {
+            let control = adaptation.control_rate(mode, reports, now);
+            Protection { mode, control }.control_expansion()
+        };
+        let silent = Report { session: 3, snr_db_per_rb: None };
+        assert_eq!(expansion(Mode::Normal, &[]), 6);
+        assert_eq!(expansion(Mode::Normal, &[report(1, 20.0), silent]), 6);
+        assert_eq!(expansion(Mode::Normal, &[report(1, 20.0), report(2, 0.0)]), 6);
+        assert_eq!(expansion(Mode::Normal, &[report(1, 20.0), report(2, 4.5)]), 3);
+        assert_eq!(expansion(Mode::Normal, &[report(1, 20.0), report(2, 10.0)]), 2);
+        assert_eq!(expansion(Mode::Robust, &[report(1, -10.0)]), 64);
+        assert_eq!(expansion(Mode::Robust, &[report(1, -4.0)]), 32);
     }
 
     #[test]

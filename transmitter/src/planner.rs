@@ -19,7 +19,7 @@ use semcast_common::{
 use semcast_phy::{
     allocation::Record,
     framing::{MAX_PAYLOAD_SYMBOLS, MAX_SEGMENTS, Segment},
-    mode::Mode,
+    mode::Protection,
     modulation::mcs::Mcs,
     transmit::Modulator,
 };
@@ -30,9 +30,10 @@ use crate::{
     resending::{Lack, Piece, SentSegments},
 };
 
-/// Payload symbols of a full frame: about 11 ms at the default numerology, short enough for the channel
-/// to stand still, long enough for preamble and header to cost little.
-pub const FRAME_SYMBOLS: usize = 140;
+/// Payload symbols of a full frame: about 20 ms at the default numerology, so that preamble, header and control block
+/// cost little. The receiver follows the channel within a frame; what a longer one risks is the more that a lost
+/// preamble takes with it.
+pub const FRAME_SYMBOLS: usize = 280;
 /// Most bytes of one coded segment: one loss costs at most this much.
 pub const MAX_SEGMENT_BYTES: usize = 8192;
 /// A frame with less room than this left is closed.
@@ -53,7 +54,7 @@ pub struct OutgoingMessage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FrameDraft {
     /// How robust it is.
-    pub mode: Mode,
+    pub protection: Protection,
     /// Control bytes.
     pub control: Bytes,
     /// Which resource blocks carry which segment.
@@ -133,14 +134,15 @@ impl OutgoingMessage {
     pub fn frames(
         &mut self,
         pieces: &[Piece],
-        mode: Mode,
+        protection: impl Into<Protection>,
         modulator: &Modulator,
         allocator: Option<&Allocator>,
     ) -> Vec<FrameDraft> {
+        let protection = protection.into();
         let mut frames = Vec::new();
         let mut open = OpenFrame::default();
-        let symbols = self.frame_symbols(mode, modulator);
-        let spread = allocator.map(|_| self.spread(pieces, mode, modulator, symbols));
+        let symbols = self.frame_symbols(protection, modulator);
+        let spread = allocator.map(|_| self.spread(pieces, protection, modulator, symbols));
         for piece in spread.as_deref().unwrap_or(pieces) {
             let mut range = piece.range();
             let Some(shape) = self.header.features.get(usize::from(range.feature)) else { continue };
@@ -148,7 +150,7 @@ impl OutgoingMessage {
             while range.start < range.end {
                 let count = open.parts.len() + 1;
                 let room = modulator
-                    .capacity(mode, symbols, count, self.header.encoded_len(count))
+                    .capacity(protection, symbols, count, self.header.encoded_len(count))
                     .saturating_sub(open.elements);
                 let cut = if open.is_empty() {
                     self.cut(piece, range, room, true)
@@ -168,19 +170,19 @@ impl OutgoingMessage {
                         open.push(cut);
                     }
                     None if open.is_empty() => break,
-                    None => frames.push(self.close(std::mem::take(&mut open), mode, allocator)),
+                    None => frames.push(self.close(std::mem::take(&mut open), protection, allocator)),
                 }
             }
         }
         if !open.is_empty() {
-            frames.push(self.close(open, mode, allocator));
+            frames.push(self.close(open, protection, allocator));
         }
         frames
     }
 
     /// Payload symbols of a full frame: more on a grid so narrow that the control block would take most of it.
-    fn frame_symbols(&self, mode: Mode, modulator: &Modulator) -> usize {
-        let room = |symbols| modulator.capacity(mode, symbols, 1, self.header.encoded_len(1));
+    fn frame_symbols(&self, protection: Protection, modulator: &Modulator) -> usize {
+        let room = |symbols| modulator.capacity(protection, symbols, 1, self.header.encoded_len(1));
         let mut symbols = FRAME_SYMBOLS;
         // Twice the symbols have more than three times the room.
         while 2 * symbols <= MAX_PAYLOAD_SYMBOLS && 3 * room(symbols) < room(2 * symbols) {
@@ -227,9 +229,15 @@ impl OutgoingMessage {
     }
 
     /// Cuts pieces of several features so that each of the frames to come has its share of every one.
-    fn spread(&self, pieces: &[Piece], mode: Mode, modulator: &Modulator, symbols: usize) -> Vec<Piece> {
+    fn spread(
+        &self,
+        pieces: &[Piece],
+        protection: Protection,
+        modulator: &Modulator,
+        symbols: usize,
+    ) -> Vec<Piece> {
         let features = self.payloads.len().min(MAX_SEGMENTS);
-        let room = modulator.capacity(mode, symbols, features, self.header.encoded_len(features));
+        let room = modulator.capacity(protection, symbols, features, self.header.encoded_len(features));
         if room < features * LEAST_ELEMENTS {
             // Too narrow for a share of each.
             return pieces.to_vec();
@@ -272,7 +280,7 @@ impl OutgoingMessage {
         spread
     }
 
-    fn close(&self, open: OpenFrame, mode: Mode, allocator: Option<&Allocator>) -> FrameDraft {
+    fn close(&self, open: OpenFrame, protection: Protection, allocator: Option<&Allocator>) -> FrameDraft {
         let allocation = allocator.and_then(|allocator| {
             let importance = |part: &Part| self.importances.get(usize::from(part.feature)).copied();
             let segments: Vec<_> = open
@@ -284,7 +292,7 @@ impl OutgoingMessage {
             allocator.record(&segments)
         });
         let header = MessageHeader { parts: open.parts, ..self.header.clone() };
-        FrameDraft { mode, control: header.to_bytes(), allocation, segments: open.segments }
+        FrameDraft { protection, control: header.to_bytes(), allocation, segments: open.segments }
     }
 }
 
@@ -318,6 +326,7 @@ mod tests {
     };
     use semcast_phy::{
         framing::{Frame, ReceivedSegment, SegmentShape},
+        mode::Mode,
         numerology::Numerology,
         receive::Demodulator,
     };
@@ -327,7 +336,8 @@ mod tests {
 
     fn sendable(draft: &FrameDraft) -> Frame {
         Frame {
-            mode: draft.mode,
+            mode: draft.protection.mode,
+            control_rate: draft.protection.control,
             number: 0,
             transmitter: 0,
             control: draft.control.clone(),
@@ -408,7 +418,7 @@ mod tests {
             for draft in frames.iter().take(2).chain(frames.last()) {
                 let mut samples = Vec::new();
                 let cost = modulator.modulate(&sendable(draft), &mut samples).expect("a frame that fits");
-                prop_assert!(cost.payload_symbols > 0);
+                prop_assert!(cost.payload > 0);
             }
         }
 
@@ -522,7 +532,7 @@ mod tests {
             let pieces = outgoing.again(&lack, &resending);
             let frames = outgoing.frames(&pieces, resending.mode, &modulator, None);
             assert!(assemble(&outgoing, &frames).complete());
-            shapes.push((frames[0].mode, frames[0].segments[0].shape()));
+            shapes.push((frames[0].protection.mode, frames[0].segments[0].shape()));
         }
         let (once, twice) = (shapes[0], shapes[1]);
         let as_before = SegmentShape::Coded { mcs: link.mcs.index(), redundancy_version: 0, bytes: 300 };
@@ -556,7 +566,7 @@ mod tests {
     #[test]
     fn with_an_allocation_every_frame_has_a_share_of_every_feature() {
         let mut modulator = Modulator::new(Numerology::default());
-        let mut outgoing = message(&[(true, 40_000), (false, 9000), (true, 30_000)]);
+        let mut outgoing = message(&[(true, 80_000), (false, 18_000), (true, 60_000)]);
         let snr_db = (0..25).map(|rb| 10.0 + rb as f32 / 3.0).collect();
         let reports = [Report { session: 1, snr_db_per_rb: Some(snr_db) }];
         let allocator = Allocator::new(Allocation::Importance, 1, &reports, 25);

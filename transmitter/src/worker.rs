@@ -21,14 +21,14 @@ use semcast_common::{
     message::SystemId,
     wire::{
         ContentKind, ControlMessage, Decoded, Failed, FailureCode, MessageAnnounced, MessageReceipt,
-        MessageSent, ModeChoice, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
+        MessageSent, ModeChoice, Overhead, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
         TransmitterTimings, Undecodable,
     },
 };
 use semcast_models::{Budget, OpenDevice, System};
 use semcast_phy::{
-    framing::{Frame, FrameCost},
-    mode::Mode,
+    framing::Frame,
+    mode::{ControlRate, Mode, Protection},
     modulation::mcs::Mcs,
     radio::{RadioError, RadioSink},
     transmit::Modulator,
@@ -112,7 +112,9 @@ pub struct Worker<Radio> {
 /// What has gone out for a job so far.
 #[derive(Default)]
 struct Spent {
-    cost: FrameCost,
+    payload: u64,
+    overhead: Overhead,
+    samples: u64,
     frames: u32,
     resent: u32,
     /// Modes of the message's frames, as they changed.
@@ -132,6 +134,8 @@ struct Plan {
     margin_db: f32,
     /// Whether the link was chosen by what receivers report, so that delivery tells how good the choice was.
     adapted: bool,
+    /// Whether nothing is known of the channel: if nobody hears the first round, it is sounded.
+    blind: bool,
     /// Rounds of resending.
     rounds: u8,
 }
@@ -202,7 +206,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         let index = self.choose_system(options, &content, &mut notes)?;
         let mut spent = Spent::default();
         let margin_db = link_adaptation::margin_db(job.body.len());
-        let plan = self.plan(options, margin_db, &mut spent)?;
+        let plan = self.plan(options, margin_db, index, &mut spent)?;
         let mcs = plan.link.mcs;
 
         job.progress(SendStage::Encode, 0.0);
@@ -242,9 +246,9 @@ impl<Radio: RadioSink> Worker<Radio> {
                 content: ContentKind::of(&content),
                 bytes_source: job.body.len() as u64,
                 bytes_coded: outgoing.coded_bytes() as u64,
-                symbols_payload: spent.cost.payload_symbols as u64,
-                symbols_total: spent.cost.total_symbols as u64,
-                airtime_ms: 1e3 * spent.cost.samples as f64 / self.settings.sample_rate_hz,
+                symbols_payload: spent.payload,
+                overhead: spent.overhead,
+                airtime_ms: 1e3 * spent.samples as f64 / self.settings.sample_rate_hz,
                 mcs: if analog_only { String::new() } else { mcs.to_string() },
                 mode: in_words(&spent.modes),
                 frames_sent: spent.frames,
@@ -301,11 +305,24 @@ impl<Radio: RadioSink> Worker<Radio> {
         Ok(index)
     }
 
-    /// How the message of a job goes out.
-    fn plan(&mut self, options: &SendOptions, margin_db: f32, spent: &mut Spent) -> Outcome<Plan> {
+    /// How the message of a job goes out, made by a system.
+    fn plan(
+        &mut self,
+        options: &SendOptions,
+        margin_db: f32,
+        system: usize,
+        spent: &mut Spent,
+    ) -> Outcome<Plan> {
         let mode = options.mode.unwrap_or(self.settings.mode);
         let rounds = options.max_resends.unwrap_or(self.settings.max_resends);
-        let plan = |link: Link, adapted| Plan { link: link.with(mode), mode, margin_db, adapted, rounds };
+        let plan = |link: Link, adapted| Plan {
+            link: link.with(mode),
+            mode,
+            margin_db,
+            adapted,
+            blind: false,
+            rounds,
+        };
         if let Some(index) = options.mcs {
             let mcs = Mcs::from_index(index).ok_or_else(|| {
                 let most = Mcs::COUNT - 1;
@@ -316,7 +333,19 @@ impl<Radio: RadioSink> Worker<Radio> {
         if let Some(snr_db) = options.design_snr_db.or(self.settings.design_snr_db) {
             return Ok(plan(Link::for_snr(snr_db as f32, margin_db), false));
         }
-        self.sound(mode, spent)?;
+        let adapts = self.systems[system].adapts_to_channel();
+        if !adapts && rounds > 0 && !all_reported(&self.receivers.channel_reports()) {
+            // It goes out as it would anyhow; its own frames bring the reports, or silence tells.
+            let link =
+                Link { mode: self.last_mode, ..self.adaptation.choose(&[], margin_db, Instant::now()) };
+            return Ok(Plan { blind: true, ..plan(link, false) });
+        }
+        match mode {
+            ModeChoice::Normal => self.sound(&[Mode::Normal], spent)?,
+            ModeChoice::Robust => self.sound(&[Mode::Robust], spent)?,
+            ModeChoice::Auto if self.last_mode == Mode::Robust => self.sound(&[Mode::Robust], spent)?,
+            ModeChoice::Auto => self.sound(&Mode::ALL, spent)?,
+        }
         let reports = self.receivers.channel_reports();
         self.adaptation.retain(&reports);
         let link = self.adaptation.choose(&reports, margin_db, Instant::now());
@@ -324,22 +353,21 @@ impl<Radio: RadioSink> Worker<Radio> {
         Ok(plan(link, true))
     }
 
-    /// If a receiver has not reported on the channel of late: sends a frame without payload and waits until all
-    /// have; then, as they may be too deep in the noise for that one, a robust one.
-    fn sound(&mut self, choice: ModeChoice, spent: &mut Spent) -> Outcome<()> {
-        let modes: &[Mode] = match choice {
-            ModeChoice::Normal => &[Mode::Normal],
-            ModeChoice::Robust => &[Mode::Robust],
-            ModeChoice::Auto if self.last_mode == Mode::Robust => &[Mode::Robust],
-            ModeChoice::Auto => &[Mode::Normal, Mode::Robust],
-        };
+    /// If a receiver has not reported on the channel of late: sends a frame without payload in each of these modes,
+    /// one after the other, and waits until all have.
+    fn sound(&mut self, modes: &[Mode], spent: &mut Spent) -> Outcome<()> {
         for &mode in modes {
             if all_reported(&self.receivers.channel_reports()) {
                 return Ok(());
             }
             self.forget_feedback();
             self.emit(
-                &FrameDraft { mode, control: Bytes::new(), allocation: None, segments: Vec::new() },
+                &FrameDraft {
+                    protection: mode.into(),
+                    control: Bytes::new(),
+                    allocation: None,
+                    segments: Vec::new(),
+                },
                 spent,
             )?;
             let deadline = Instant::now() + SOUNDING_TIMEOUT;
@@ -379,7 +407,14 @@ impl<Radio: RadioSink> Worker<Radio> {
             let reports = self.receivers.channel_reports();
             let blocks = self.settings.resource_blocks;
             let allocator = Allocator::new(self.settings.allocation, message_id, &reports, blocks);
-            let mut drafts = outgoing.frames(&pieces, mode, &self.modulator, allocator.as_ref());
+            let control = if round == 0 && plan.adapted {
+                self.adaptation.control_rate(mode, &reports, Instant::now())
+            } else {
+                // Somebody else knows the channel, or what was known has proved wrong.
+                ControlRate::ROBUST
+            };
+            let protection = Protection { mode, control };
+            let mut drafts = outgoing.frames(&pieces, protection, &self.modulator, allocator.as_ref());
             if drafts.is_empty() && mode == Mode::Robust && plan.mode == ModeChoice::Auto {
                 mode = Mode::Normal;
                 drafts = outgoing.frames(&pieces, mode, &self.modulator, allocator.as_ref());
@@ -417,6 +452,9 @@ impl<Radio: RadioSink> Worker<Radio> {
             let lack = self.confirm(outgoing, last, learning, &mut verdicts);
             if lack.missing.is_empty() {
                 break;
+            }
+            if plan.blind && lack.unheard && mode == Mode::Normal && plan.mode == ModeChoice::Auto {
+                self.sound(&[Mode::Robust], spent)?;
             }
             let reports = self.receivers.channel_reports();
             let resending = descent.next(lack.unheard, &self.adaptation, &reports, Instant::now());
@@ -496,7 +534,8 @@ impl<Radio: RadioSink> Worker<Radio> {
     /// Modulates a frame and hands it to the radio.
     fn emit(&mut self, draft: &FrameDraft, spent: &mut Spent) -> Outcome<()> {
         let frame = Frame {
-            mode: draft.mode,
+            mode: draft.protection.mode,
+            control_rate: draft.protection.control,
             number: self.next_frame,
             transmitter: self.settings.transmitter,
             control: draft.control.clone(),
@@ -512,9 +551,9 @@ impl<Radio: RadioSink> Worker<Radio> {
             .map_err(|error| Failed::new(FailureCode::Internal, error.to_string()))?;
         self.samples.resize(self.samples.len() + GAP_SAMPLES, Complex32::default());
         spent.modulate += modulating.elapsed();
-        self.last_mode = draft.mode;
-        if spent.modes.last() != Some(&draft.mode) {
-            spent.modes.push(draft.mode);
+        self.last_mode = frame.mode;
+        if spent.modes.last() != Some(&frame.mode) {
+            spent.modes.push(frame.mode);
         }
         if spent.first_sample_unix_us == 0 {
             spent.first_sample_unix_us = unix_us();
@@ -524,9 +563,18 @@ impl<Radio: RadioSink> Worker<Radio> {
             other => Failed::new(FailureCode::Radio, other.to_string()),
         })?;
         spent.last_sample_unix_us = unix_us();
-        spent.cost.payload_symbols += cost.payload_symbols;
-        spent.cost.total_symbols += cost.total_symbols;
-        spent.cost.samples += cost.samples;
+        spent.samples += cost.samples as u64;
+        let overhead = &mut spent.overhead;
+        if frame.segments.is_empty() {
+            overhead.sounding += cost.total() as u64;
+        } else {
+            spent.payload += cost.payload as u64;
+            overhead.preamble += cost.preamble as u64;
+            overhead.header += cost.header as u64;
+            overhead.control += cost.control as u64;
+            overhead.pilots += cost.pilots as u64;
+            overhead.padding += cost.padding as u64;
+        }
         Ok(())
     }
 }

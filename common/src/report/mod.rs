@@ -13,7 +13,7 @@ pub use percentiles::{LatencySummary, Percentiles};
 pub use table::{Table, number};
 
 use crate::message::SystemId;
-use crate::wire::{ContentKind, ReceiverPart, TransmitterPart};
+use crate::wire::{ContentKind, Overhead, ReceiverPart, TransmitterPart};
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +110,12 @@ pub struct Report {
     /// Bits that `symbols_total` could have carried at the estimated SNR: Σ log2(1 + SNR).
     #[serde(with = "finite_or_null")]
     pub shannon_bits: f64,
+    /// What of `symbols_total` is no payload, by cause.
+    #[serde(default)]
+    pub overhead: Overhead,
+    /// The same together, in per cent of `symbols_payload`.
+    #[serde(with = "finite_or_null", default = "nan")]
+    pub overhead_percent: f64,
     /// Time on the air at the nominal sample rate, in ms.
     #[serde(with = "finite_or_null")]
     pub airtime_ms: f64,
@@ -167,6 +173,11 @@ pub struct Report {
     pub device_receiver: String,
 }
 
+/// NaN where there is no whole.
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole > 0 { 100.0 * part as f64 / whole as f64 } else { f64::NAN }
+}
+
 fn nan() -> f64 {
     f64::NAN
 }
@@ -202,10 +213,12 @@ impl Report {
                 ContentKind::Text { .. } => None,
             },
             symbols_payload: transmitter.symbols_payload,
-            symbols_total: transmitter.symbols_total,
+            symbols_total: transmitter.symbols_total(),
             cbr_net: per_value(transmitter.symbols_payload),
-            cbr_gross: per_value(transmitter.symbols_total),
-            shannon_bits: shannon_bits(transmitter.symbols_total, snr_db_estimated),
+            cbr_gross: per_value(transmitter.symbols_total()),
+            shannon_bits: shannon_bits(transmitter.symbols_total(), snr_db_estimated),
+            overhead: transmitter.overhead,
+            overhead_percent: percent(transmitter.overhead.total(), transmitter.symbols_payload),
             airtime_ms: transmitter.airtime_ms,
             psnr_db: quality.psnr_db,
             ssim: quality.ssim,

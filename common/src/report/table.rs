@@ -91,7 +91,11 @@ impl Report {
         }
         row("mode", self.mode.clone(), "");
         row("symbols, payload", grouped(self.symbols_payload), "REs");
+        for (cause, symbols) in self.overhead.causes() {
+            row(&format!("  {cause}"), grouped(symbols), "REs");
+        }
         row("symbols, total", grouped(self.symbols_total), "REs");
+        row("overhead", number(self.overhead_percent, 2), "%");
         row("CBR, net", number(self.cbr_net, 4), "symbols/value");
         row("CBR, gross", number(self.cbr_gross, 4), "symbols/value");
         row("Shannon bound", number(self.shannon_bits, 0), "bits");

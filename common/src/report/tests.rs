@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::message::ModelDigest;
-use crate::wire::{ReceiverTimings, TransmitterTimings};
+use crate::wire::{Overhead, ReceiverTimings, TransmitterTimings};
 
 pub(crate) fn parts() -> (TransmitterPart, ReceiverPart) {
     let transmitter = TransmitterPart {
@@ -14,7 +14,14 @@ pub(crate) fn parts() -> (TransmitterPart, ReceiverPart) {
         bytes_source: 4321,
         bytes_coded: 0,
         symbols_payload: 1500,
-        symbols_total: 3000,
+        overhead: Overhead {
+            preamble: 600,
+            header: 300,
+            control: 150,
+            pilots: 240,
+            padding: 10,
+            sounding: 200,
+        },
         airtime_ms: 2.5,
         mcs: String::new(),
         mode: "normal".into(),
@@ -63,6 +70,7 @@ fn halves_merge() {
     let report = Report::merge(&setting(), &transmitter, Some(&receiver), quality);
     assert_eq!(report.cbr_net, 0.1);
     assert_eq!(report.cbr_gross, 0.2);
+    assert_eq!(report.overhead_percent, 100.0);
     assert!((report.shannon_bits - 3000.0 * 11f64.log2()).abs() < 1e-6);
     assert_eq!(report.latency_ms.air, 3.0);
     assert_eq!(report.latency_ms.total, 40.0);
@@ -75,7 +83,7 @@ fn json_has_the_fields_and_null_for_the_unknown() {
     let report = Report::merge(&setting(), &transmitter, Some(&receiver), quality);
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     for field in "system seed channel snr_db_set snr_db_estimated image symbols_payload symbols_total \
-                  cbr_net cbr_gross shannon_bits airtime_ms psnr_db ssim ms_ssim bytes_source \
+                  cbr_net cbr_gross overhead overhead_percent shannon_bits airtime_ms psnr_db ssim ms_ssim bytes_source \
                   frames_sent frames_received resends latency_ms"
         .split_whitespace()
     {
@@ -85,6 +93,7 @@ fn json_has_the_fields_and_null_for_the_unknown() {
         assert!(json["latency_ms"][stage].is_number(), "{stage}");
     }
     assert_eq!(json["system"], "ae");
+    assert_eq!(json["overhead"]["pilots"], 240);
     assert_eq!(json["image"]["height"], 50);
     assert!(json["psnr_db"].is_null() && json["text_error_rate"].is_null());
     let back: Report = serde_json::from_str(&report.to_json()).unwrap();

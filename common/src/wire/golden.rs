@@ -40,7 +40,14 @@ fn transmitter_part() -> TransmitterPart {
         bytes_source: 70_000,
         bytes_coded: 9000,
         symbols_payload: 57_600,
-        symbols_total: 70_000,
+        overhead: Overhead {
+            sounding: 2100,
+            preamble: 1200,
+            header: 575,
+            control: 1872,
+            pilots: 3700,
+            padding: 13,
+        },
         airtime_ms: 20.5,
         mcs: "16-QAM 1/2".into(),
         mode: "normal".into(),
@@ -71,19 +78,19 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
     vec![
         (
             ControlMessage::Hello(hello),
-            "0200010102000000000000000000010909090909090909056669656c6401fc00307500fb0002241901",
+            "0300010102000000000000000000010909090909090909056669656c6401fc00307500fb0002241901",
         ),
         (
             ControlMessage::Welcome(Welcome { hello: Hello::new(Role::Transmitter, "mast"), session: 300 }),
-            "0201010000046d61737400fb2c01",
+            "0301010000046d61737400fb2c01",
         ),
         (
             ControlMessage::Refused(Refusal::new(RefusalCode::Systems, "no system in common")),
-            "020203136e6f2073797374656d20696e20636f6d6d6f6e",
+            "030203136e6f2073797374656d20696e20636f6d6d6f6e",
         ),
         (
             ControlMessage::ChannelState(ChannelState::new(1000, &[-20.0, 0.0, 15.0, 50.0], 12.5, -250.0)),
-            "0203fbe8030400508cff0000484100007ac3",
+            "0303fbe8030400508cff0000484100007ac3",
         ),
         (
             ControlMessage::Receipt(MessageReceipt {
@@ -98,20 +105,20 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 snr_db: 9.5,
                 complete: false,
             }),
-            "0204fb020107020003fb2c010200fc70110100010200fbf401020000184100",
+            "0304fb020107020003fb2c010200fc70110100010200fbf401020000184100",
         ),
         (
             ControlMessage::Decoded(Decoded { message_id: 258, session: 7, part: receiver_part() }),
-            "0205fb020107fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd0040\
+            "0305fb020107fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd0040\
              1e18240a0600fd01401e18240a0600fd02401e18240a0600",
         ),
         (
             ControlMessage::Undecodable(Undecodable::new(258, 7, "too much is missing")),
-            "0206fb02010713746f6f206d756368206973206d697373696e67",
+            "0306fb02010713746f6f206d756368206973206d697373696e67",
         ),
         (
             ControlMessage::Announced(MessageAnnounced { message_id: 258, session: 7, system: SystemId::Ae }),
-            "0207fb02010701",
+            "0307fb02010701",
         ),
         (
             ControlMessage::Sent(MessageSent {
@@ -121,9 +128,9 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 frames: 4,
                 last: true,
             }),
-            "0208fb0201070d0401",
+            "0308fb0201070d0401",
         ),
-        (ControlMessage::Abandoned { message_id: 258, session: 7 }, "0209fb020107"),
+        (ControlMessage::Abandoned { message_id: 258, session: 7 }, "0309fb020107"),
         (
             ControlMessage::Submit(Submit {
                 kind: SubmitKind::Text,
@@ -138,23 +145,23 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 },
                 length: 70_000,
             }),
-            "020a01010101000000000000b03f0001050102010002fc70110100",
+            "030a01010101000000000000b03f0001050102010002fc70110100",
         ),
-        (ControlMessage::Progress(Progress { stage: SendStage::Confirm, fraction: 0.25 }), "020b040000803e"),
+        (ControlMessage::Progress(Progress { stage: SendStage::Confirm, fraction: 0.25 }), "030b040000803e"),
         (
             ControlMessage::SendReport(SendReport {
                 transmitter: transmitter_part(),
                 receiver: Some(receiver_part()),
                 notes: vec!["ae: only the receiver has it; falling back to classical".into()],
             }),
-            "020cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fc7011010000000000\
+            "030cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fb3408fbb004fb3f02fb5007fb740e0d0000000000\
              008034400a31362d51414d20312f32066e6f726d616c040103637075000040400000804001020301fb02\
              0107010000003f00006c410000c8c203020c01036370750000803f00000040fd00401e18240a0600fd01\
              401e18240a0600fd02401e18240a0600013761653a206f6e6c7920746865207265636569766572206861\
              732069743b2066616c6c696e67206261636b20746f20636c6173736963616c",
         ),
-        (ControlMessage::Failed(Failed::new(FailureCode::Delivery, "lost")), "020d02046c6f7374"),
-        (ControlMessage::Watch(Watch { content: true }), "020e01"),
+        (ControlMessage::Failed(Failed::new(FailureCode::Delivery, "lost")), "030d02046c6f7374"),
+        (ControlMessage::Watch(Watch { content: true }), "030e01"),
         (
             ControlMessage::Arrived(Arrived {
                 message_id: 258,
@@ -162,22 +169,22 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 part: receiver_part(),
                 length: 5,
             }),
-            "020ffb02010105fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd00\
+            "030ffb02010105fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd00\
              401e18240a0600fd01401e18240a0600fd02401e18240a060005",
         ),
         (
             ControlMessage::Event(Event::new(1_700_000_000_000_000, EventLevel::Warning, "frame lost")),
-            "0210fd00401e18240a0600010a6672616d65206c6f7374",
+            "0310fd00401e18240a0600010a6672616d65206c6f7374",
         ),
-        (ControlMessage::Status(Status { hearing: true, linked: false }), "02110100"),
-        (ControlMessage::ClockProbe { sent_unix_us: 1_700_000_000_000_000 }, "0212fd00401e18240a0600"),
+        (ControlMessage::Status(Status { hearing: true, linked: false }), "03110100"),
+        (ControlMessage::ClockProbe { sent_unix_us: 1_700_000_000_000_000 }, "0312fd00401e18240a0600"),
         (
             ControlMessage::ClockReply(ClockReply {
                 probe_sent_unix_us: 1,
                 probe_received_unix_us: 300,
                 reply_sent_unix_us: 70_000,
             }),
-            "021301fb2c01fc70110100",
+            "031301fb2c01fc70110100",
         ),
     ]
 }

@@ -66,7 +66,7 @@ pub struct NumerologyId {
 
 impl NumerologyId {
     /// Revision of preamble, pilots and header that this release speaks.
-    pub const REVISION: u16 = 2;
+    pub const REVISION: u16 = 3;
 
     /// The layout of this release; values beyond what the fields hold are those of no peer.
     pub fn new(sample_rate_hz: f64, fft_size: usize, cyclic_prefix: usize, resource_blocks: usize) -> Self {

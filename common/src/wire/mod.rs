@@ -29,14 +29,14 @@ pub use handshake::{
 };
 pub use message::{ControlMessage, MAX_ARRIVED_BYTES, MAX_SUBMIT_BYTES, MessageAnnounced, MessageSent};
 pub use negotiation::{Agreement, negotiate};
-pub use parts::{ContentKind, ReceiverPart, ReceiverTimings, TransmitterPart, TransmitterTimings};
+pub use parts::{ContentKind, Overhead, ReceiverPart, ReceiverTimings, TransmitterPart, TransmitterTimings};
 pub use service::{
     Arrived, Event, EventLevel, Failed, FailureCode, MAX_NOTE_BYTES, ModeChoice, Progress, SendOptions,
     SendReport, SendStage, Status, Submit, SubmitKind, Watch,
 };
 
 /// First byte of every message. Ends that differ in it do not understand each other.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Most bytes of one message, version byte included, body not included.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;

@@ -57,6 +57,42 @@ impl ContentKind {
     }
 }
 
+/// What is on the air beside payload, by cause, in resource elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// Whole frames without payload, sent to learn of the channel.
+    pub sounding: u64,
+    /// Preambles: chirps and training symbols.
+    pub preamble: u64,
+    /// Frame headers.
+    pub header: u64,
+    /// Control blocks: lists of segments, message headers, side information.
+    pub control: u64,
+    /// Pilots.
+    pub pilots: u64,
+    /// What frames leave empty.
+    pub padding: u64,
+}
+
+impl Overhead {
+    /// Names and values, in the order of the chain.
+    pub fn causes(&self) -> [(&'static str, u64); 6] {
+        [
+            ("sounding", self.sounding),
+            ("preamble", self.preamble),
+            ("header", self.header),
+            ("control", self.control),
+            ("pilots", self.pilots),
+            ("padding", self.padding),
+        ]
+    }
+
+    /// Of all causes together.
+    pub fn total(&self) -> u64 {
+        self.causes().iter().fold(0, |sum, (_, symbols)| sum.saturating_add(*symbols))
+    }
+}
+
 /// When and how long, at the transmitter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TransmitterTimings {
@@ -91,8 +127,8 @@ pub struct TransmitterPart {
     pub bytes_coded: u64,
     /// Resource elements that carried payload.
     pub symbols_payload: u64,
-    /// All resource elements and preamble samples on the air, of every frame that was sent.
-    pub symbols_total: u64,
+    /// All else on the air, of every frame that was sent.
+    pub overhead: Overhead,
     /// Time on the air at the nominal sample rate, in ms.
     pub airtime_ms: f64,
     /// Modulation and code rate of the payload, in words; empty for analog payloads.
@@ -110,6 +146,11 @@ pub struct TransmitterPart {
 }
 
 impl TransmitterPart {
+    /// Everything on the air, in resource elements.
+    pub fn symbols_total(&self) -> u64 {
+        self.symbols_payload.saturating_add(self.overhead.total())
+    }
+
     pub(super) fn check(&self) -> Result<(), WireError> {
         self.content.check()?;
         check_text("modulation and code rate", &self.mcs, MAX_NAME_BYTES)?;

@@ -283,6 +283,10 @@ impl System for Autoencoder {
         self.digest
     }
 
+    fn adapts_to_channel(&self) -> bool {
+        false
+    }
+
     fn warm_up(&mut self) -> Result<(), ModelError> {
         let picture = Picture::new(64, 64, (0..3 * 64 * 64).map(|value| value as u8).collect())
             .map_err(|error| ModelError::Internal(error.to_string()))?;

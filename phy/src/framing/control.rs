@@ -9,7 +9,7 @@
 //! | 1     | redundancy version, 0 to 3 (zero when analog) |
 //! | 2–4   | length, little endian: bytes when coded, symbols when analog |
 //!
-//! The block goes out as QPSK with CRC-24 and as many coded bits for each bit as the frame's [`Mode`] says.
+//! The block goes out as QPSK with CRC-24 and as many coded bits for each bit as the frame's [`Protection`] says.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::{FramingError, MAX_CONTROL_BYTES, MAX_SEGMENTS, SegmentShape, header::MAX_CONTROL_BLOCK_BYTES};
 use crate::{
     allocation::{Record, RecordError},
-    mode::Mode,
+    mode::Protection,
 };
 
 /// Bytes of one segment in the list.
@@ -54,8 +54,8 @@ pub struct Control {
 }
 
 /// Data resource elements that a control block of `bytes` bytes takes.
-pub fn control_elements(mode: Mode, bytes: usize) -> usize {
-    ((8 * bytes + CRC_BITS) * mode.control_expansion()).div_ceil(2)
+pub fn control_elements(protection: Protection, bytes: usize) -> usize {
+    ((8 * bytes + CRC_BITS) * protection.control_expansion()).div_ceil(2)
 }
 
 /// Writes a control block.

@@ -5,7 +5,8 @@
 //! | 0–3   | version, 2 |
 //! | 4–15  | length of the control block in bytes, 1 to 2047 |
 //! | 16–27 | payload symbols, 0 to [`MAX_PAYLOAD_SYMBOLS`] |
-//! | 28–31 | zero |
+//! | 28–29 | rate of the control block, 0 to 3 ([`ControlRate`]) |
+//! | 30–31 | zero |
 //! | 32–47 | frame number |
 //! | 48–63 | transmitter |
 //!
@@ -14,6 +15,7 @@
 use thiserror::Error;
 
 use super::MAX_PAYLOAD_SYMBOLS;
+use crate::mode::ControlRate;
 
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 8;
@@ -29,6 +31,8 @@ pub struct FrameHeader {
     pub control_bytes: usize,
     /// OFDM symbols after the header.
     pub payload_symbols: usize,
+    /// How fast the control block is coded.
+    pub control_rate: ControlRate,
     /// Running number of the transmitter's frames.
     pub number: u16,
     /// Which transmitter process sent it.
@@ -60,6 +64,7 @@ impl FrameHeader {
         let word = u64::from(VERSION) << 60
             | (self.control_bytes as u64 & 0xFFF) << 48
             | (self.payload_symbols as u64 & 0xFFF) << 36
+            | u64::from(self.control_rate.bits()) << 34
             | u64::from(self.number) << 16
             | u64::from(self.transmitter);
         word.to_be_bytes()
@@ -75,14 +80,21 @@ impl FrameHeader {
         }
         let control_bytes = (word >> 48 & 0xFFF) as usize;
         let payload_symbols = (word >> 36 & 0xFFF) as usize;
-        let reserved = word >> 32 & 0xF;
+        let control_rate = ControlRate::from_bits((word >> 34) as u8);
+        let reserved = word >> 32 & 0b11;
         if !(1..=MAX_CONTROL_BLOCK_BYTES).contains(&control_bytes)
             || payload_symbols > MAX_PAYLOAD_SYMBOLS
             || reserved != 0
         {
             return Err(HeaderError::Range { control_bytes, payload_symbols });
         }
-        Ok(Self { control_bytes, payload_symbols, number: (word >> 16) as u16, transmitter: word as u16 })
+        Ok(Self {
+            control_bytes,
+            payload_symbols,
+            control_rate,
+            number: (word >> 16) as u16,
+            transmitter: word as u16,
+        })
     }
 }
 
@@ -94,9 +106,14 @@ mod tests {
 
     #[test]
     fn layout_is_the_documented_one() {
-        let header =
-            FrameHeader { control_bytes: 0x123, payload_symbols: 0x0AB, number: 0x4567, transmitter: 0x89CD };
-        assert_eq!(header.to_bytes(), [0x21, 0x23, 0x0A, 0xB0, 0x45, 0x67, 0x89, 0xCD]);
+        let header = FrameHeader {
+            control_bytes: 0x123,
+            payload_symbols: 0x0AB,
+            control_rate: ControlRate::from_bits(2),
+            number: 0x4567,
+            transmitter: 0x89CD,
+        };
+        assert_eq!(header.to_bytes(), [0x21, 0x23, 0x0A, 0xB8, 0x45, 0x67, 0x89, 0xCD]);
     }
 
     proptest! {
@@ -104,10 +121,12 @@ mod tests {
         fn headers_come_back(
             control_bytes in 1usize..=MAX_CONTROL_BLOCK_BYTES,
             payload_symbols in 0usize..=MAX_PAYLOAD_SYMBOLS,
+            rate in 0u8..4,
             number: u16,
             transmitter: u16,
         ) {
-            let header = FrameHeader { control_bytes, payload_symbols, number, transmitter };
+            let control_rate = ControlRate::from_bits(rate);
+            let header = FrameHeader { control_bytes, payload_symbols, control_rate, number, transmitter };
             prop_assert_eq!(FrameHeader::parse(&header.to_bytes()), Ok(header));
         }
 

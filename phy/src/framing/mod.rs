@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::{
     allocation::{LayoutError, Record},
     coding::CodingError,
-    mode::Mode,
+    mode::{ControlRate, Mode, Protection},
 };
 
 /// Most OFDM symbols of payload in a frame: bounds a receiver's memory and the channel's ageing.
@@ -30,8 +30,10 @@ pub const MAX_SEGMENTS: usize = 64;
 /// A frame to send.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
-    /// How robust its preamble, header and control block are.
+    /// How robust its preamble, header and pilots are.
     pub mode: Mode,
+    /// How fast its control block is coded.
+    pub control_rate: ControlRate,
     /// Running number of the transmitter's frames.
     pub number: u16,
     /// Which transmitter process this is: drawn at its start, so that a restart is noticed.
@@ -42,6 +44,13 @@ pub struct Frame {
     pub allocation: Option<Record>,
     /// What the frame carries, at most [`MAX_SEGMENTS`].
     pub segments: Vec<Segment>,
+}
+
+impl Frame {
+    /// How well what comes before the segments is protected.
+    pub fn protection(&self) -> Protection {
+        Protection { mode: self.mode, control: self.control_rate }
+    }
 }
 
 /// Part of a frame.
@@ -123,16 +132,31 @@ pub enum ReceivedSegment {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoftBits(pub Vec<f32>);
 
-/// What a frame costs on the air.
+/// What a frame costs on the air, in resource elements (complex symbols), by what they are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameCost {
-    /// Resource elements that carry segments: the net cost.
-    pub payload_symbols: usize,
-    /// Complex symbols that the whole frame could have carried: its duration in OFDM symbols, preamble
-    /// included (rounded up), times all subcarriers. The gross cost.
-    pub total_symbols: usize,
+    /// Segments: the net cost.
+    pub payload: usize,
+    /// Chirps and training symbols: what the OFDM symbols of their duration (rounded up) could have carried.
+    pub preamble: usize,
+    /// The header.
+    pub header: usize,
+    /// The control block.
+    pub control: usize,
+    /// Pilots among header and payload.
+    pub pilots: usize,
+    /// Nothing: what is left of the last symbol, or of resource blocks that an allocation does not fill.
+    pub padding: usize,
     /// Duration in samples.
     pub samples: usize,
+}
+
+impl FrameCost {
+    /// Complex symbols that the whole frame could have carried: its duration in OFDM symbols times all
+    /// subcarriers. The gross cost.
+    pub fn total(&self) -> usize {
+        self.payload + self.preamble + self.header + self.control + self.pilots + self.padding
+    }
 }
 
 /// Why a frame cannot be sent.
