@@ -5,6 +5,7 @@
 //! - [`System`]: the two halves that every system has, and [`system`], which makes one.
 //! - [`classical`]: AVIF's codec, lossless WebP, or the text itself, over a digital link.
 //! - [`ae`]: a convolutional autoencoder whose values go on the air as they are.
+//! - [`convolution`]: what networks compute most, on the CPU.
 //! - [`metrics`]: how good the picture is that arrived.
 //! - [`device`]: which processor computes.
 //! - [`training`]: how the weights came about; it alone does input and output.
@@ -13,6 +14,7 @@
 
 pub mod ae;
 pub mod classical;
+pub mod convolution;
 pub mod device;
 pub mod metrics;
 #[expect(

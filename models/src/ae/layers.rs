@@ -5,7 +5,9 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, TensorData, activation::relu};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::convolution::convolve;
 
 /// A convolution with a square kernel, padded with zeros so that a stride of one keeps the size.
 pub fn convolution(from: usize, to: usize, kernel: usize, stride: usize, device: &Device) -> Conv2d {
@@ -47,8 +49,8 @@ impl Residual {
 
     /// `[B, C, H, W]` → `[B, C, H, W]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let inner = relu(self.first.forward(input.clone()));
-        input + self.second.forward(inner)
+        let inner = convolve(&self.first, input.clone(), None, true);
+        convolve(&self.second, inner, Some(input), false)
     }
 }
 

@@ -20,7 +20,9 @@
 
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor, TensorData, activation::relu};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::convolution::convolve;
 
 use super::basis::{BLOCK, BLOCK_VALUES, Basis};
 use super::layers::{Mix, Residual, convolution, fold, silent_convolution, unfold};
@@ -123,17 +125,18 @@ impl Encoder {
         let linear = self.linear.forward(fold(picture.clone(), BLOCK));
         let spread = self.spread.val().reshape([1, CHANNELS, 1, 1]);
         // Pictures vary about zero by some 0.25; the layers like values near one.
-        let mut hidden = relu(self.to_eighth.forward(fold(picture.mul_scalar(4.0), 4)));
+        let mut hidden = convolve(&self.to_eighth, fold(picture.mul_scalar(4.0), 4), None, true);
         for block in &self.eighth {
             hidden = block.forward(hidden);
         }
         let known = linear.clone() / spread.clone();
-        let mut hidden = relu(self.to_sixteenth.forward(hidden) + self.from_linear.forward(known));
+        let known = convolve(&self.from_linear, known, None, false);
+        let mut hidden = convolve(&self.to_sixteenth, hidden, Some(known), true);
         for block in &self.sixteenth {
             hidden = block.forward(hidden);
         }
-        let gate = self.gate.forward(hidden.clone());
-        let correction = self.correction.forward(hidden);
+        let gate = convolve(&self.gate, hidden.clone(), None, false);
+        let correction = convolve(&self.correction, hidden, None, false);
         linear.clone() + linear * gate + correction * spread
     }
 }
@@ -178,27 +181,26 @@ impl Decoder {
         let estimate = received * trust.clone();
         let spread = variance.sqrt();
         let known = Tensor::cat(vec![estimate.clone() / spread.clone(), trust], 1);
-        let mut hidden = relu(self.from_symbols.forward(known));
+        let mut hidden = convolve(&self.from_symbols, known, None, true);
         for block in &self.sixteenth {
             hidden = block.forward(hidden);
         }
-        let gate = self.gate.forward(hidden.clone());
-        let correction = self.correction.forward(hidden.clone());
+        let gate = convolve(&self.gate, hidden.clone(), None, false);
+        let correction = convolve(&self.correction, hidden.clone(), None, false);
         let estimate = estimate.clone() + estimate * gate + correction * spread;
         let picture = unfold(self.linear.forward(estimate), BLOCK);
         let quarters = fold(picture.clone().mul_scalar(4.0), 4);
 
-        let mut hidden = relu(
-            unfold(self.to_eighth.forward(hidden), 2) + self.picture_to_eighth.forward(quarters.clone()),
-        );
+        let finer = unfold(convolve(&self.to_eighth, hidden, None, false), 2);
+        let mut hidden = convolve(&self.picture_to_eighth, quarters.clone(), Some(finer), true);
         for block in &self.eighth {
             hidden = block.forward(hidden);
         }
-        let mut hidden =
-            relu(unfold(self.to_quarter.forward(hidden), 2) + self.picture_to_quarter.forward(quarters));
+        let finer = unfold(convolve(&self.to_quarter, hidden, None, false), 2);
+        let mut hidden = convolve(&self.picture_to_quarter, quarters, Some(finer), true);
         for block in &self.quarter {
             hidden = block.forward(hidden);
         }
-        picture + unfold(self.refinement.forward(hidden), 4)
+        picture + unfold(convolve(&self.refinement, hidden, None, false), 4)
     }
 }
