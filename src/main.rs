@@ -9,6 +9,7 @@ mod keygen;
 mod link;
 mod loopback;
 mod measure;
+mod models;
 mod phy_bench;
 mod phy_curve;
 mod quality;
@@ -45,6 +46,7 @@ enum Command {
     Send(send::Args),
     Watch(watch::Args),
     Measure(measure::Args),
+    Models(models::Args),
     PhyBench(phy_bench::Args),
     PhyCurve(phy_curve::Args),
     Keygen(keygen::Args),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Measure(args) => measure::run(args),
+        Command::Models(args) => models::run(args),
         Command::PhyBench(args) => phy_bench::run(args),
         Command::PhyCurve(args) => phy_curve::run(args),
         Command::Keygen(args) => keygen::run(args),

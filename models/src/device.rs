@@ -60,14 +60,23 @@ pub struct OpenDevice {
     pub device: Device,
     /// For people: what it is.
     pub description: String,
+    /// Why it is the CPU where a GPU was looked for.
+    pub fallback: Option<String>,
+}
+
+impl OpenDevice {
+    fn new(device: Device, description: impl Into<String>) -> Self {
+        Self { device, description: description.into(), fallback: None }
+    }
 }
 
 /// Opens the device that was asked for.
 pub fn open_device(choice: DeviceChoice) -> Result<OpenDevice, ModelError> {
-    let cpu = || OpenDevice { device: Device::flex(), description: "CPU".into() };
+    let cpu = || OpenDevice::new(Device::flex(), "CPU");
     match choice {
         DeviceChoice::Cpu => Ok(cpu()),
-        DeviceChoice::Auto => Ok(gpu::open(false).unwrap_or_else(|_| cpu())),
+        DeviceChoice::Auto => Ok(gpu::open(false)
+            .unwrap_or_else(|error| OpenDevice { fallback: Some(error.to_string()), ..cpu() })),
         DeviceChoice::Wgpu => gpu::open(true),
         DeviceChoice::Cuda => cuda(),
         DeviceChoice::Tch => tch(),
@@ -76,7 +85,7 @@ pub fn open_device(choice: DeviceChoice) -> Result<OpenDevice, ModelError> {
 
 #[cfg(feature = "cuda")]
 fn cuda() -> Result<OpenDevice, ModelError> {
-    Ok(OpenDevice { device: Device::cuda(0), description: "first NVIDIA GPU (CUDA)".into() })
+    Ok(OpenDevice::new(Device::cuda(0), "first NVIDIA GPU (CUDA)"))
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -86,7 +95,7 @@ fn cuda() -> Result<OpenDevice, ModelError> {
 
 #[cfg(feature = "tch")]
 fn tch() -> Result<OpenDevice, ModelError> {
-    Ok(OpenDevice { device: Device::libtorch(), description: "CPU (LibTorch)".into() })
+    Ok(OpenDevice::new(Device::libtorch(), "CPU (LibTorch)"))
 }
 
 #[cfg(not(feature = "tch"))]
@@ -146,7 +155,7 @@ mod gpu {
             return Err(none("no GPU was found (for wgpu, a Vulkan, Metal or DirectX 12 driver is needed)"));
         };
         let description = format!("{} ({:?}, {})", info.name, info.backend, info.driver);
-        Ok(OpenDevice { device: Device::wgpu(kind), description })
+        Ok(OpenDevice::new(Device::wgpu(kind), description))
     }
 
     /// What a future gives that never waits, as wgpu's enumeration does wherever it is not run by a browser.
@@ -178,6 +187,7 @@ mod tests {
 
     #[test]
     fn auto_always_finds_something_and_says_what() {
-        assert!(!open_device(DeviceChoice::Auto).unwrap().description.is_empty());
+        let device = open_device(DeviceChoice::Auto).unwrap();
+        assert_eq!(device.description == "CPU", device.fallback.is_some(), "{device:?}");
     }
 }

@@ -147,6 +147,29 @@ pub fn model_digest(id: SystemId) -> ModelDigest {
     }
 }
 
+/// A model that comes with the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltInModel {
+    /// The system that uses it.
+    pub system: SystemId,
+    /// What both ends must share.
+    pub digest: ModelDigest,
+    /// Length of the weight file.
+    pub bytes: usize,
+    /// Where the weight file lies in the project, beside the card that tells how it came about.
+    pub file: &'static str,
+}
+
+/// All models that come with the program.
+pub fn built_in_models() -> Vec<BuiltInModel> {
+    vec![BuiltInModel {
+        system: SystemId::Ae,
+        digest: ae::weights::digest(),
+        bytes: ae::weights::DEFAULT.len(),
+        file: "models/weights/ae.safetensors",
+    }]
+}
+
 /// Refuses a message that was made by another system or another model.
 fn check_origin(received: &ReceivedMessage, ours: &dyn System) -> Result<(), ModelError> {
     if received.system != ours.id() {

@@ -108,7 +108,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ReceiverError> {
     let device = semcast_models::open_device(settings.device)?;
-    tracing::info!(device = device.description, "decoders run here");
+    tracing::info!(device = device.description, fallback = device.fallback, "decoders run here");
     let systems = SystemId::ALL
         .into_iter()
         .map(|id| semcast_models::system(id, &device))

@@ -183,6 +183,22 @@ async fn offsets_and_echoes_are_overcome_20_times_of_20() {
     }
 }
 
+/// The picture that the program draws, over flat and over frequency-selective channels: all that is on the air beside
+/// payload is told, and is less than 12 % of it.
+#[tokio::test]
+async fn a_picture_costs_little_more_than_its_payload() {
+    for channel in ["awgn", "multipath"] {
+        let flags = ["--system", "ae", "--channel", channel, "--snr", "10"];
+        let run = loopback(None, &flags).await.expect_arrival();
+        let causes = run.report()["overhead"].as_object().expect("overhead by cause").clone();
+        let overhead: f64 = causes.values().filter_map(Value::as_f64).sum();
+        assert_eq!(run.number("symbols_payload") + overhead, run.number("symbols_total"), "{causes:?}");
+        let percent = run.number("overhead_percent");
+        assert!((percent - 100.0 * overhead / run.number("symbols_payload")).abs() < 1e-9);
+        assert!(percent < 12.0, "{percent} % over {channel}: {causes:?}");
+    }
+}
+
 /// Ten times as much noise as signal: the robust sounding frame finds the link, and messages follow in robust frames.
 #[tokio::test]
 async fn far_below_the_noise_messages_arrive_in_robust_frames() {
@@ -194,8 +210,9 @@ async fn far_below_the_noise_messages_arrive_in_robust_frames() {
     assert!((run.number("snr_db_estimated") + 10.0).abs() < 1.5, "{} dB", run.number("snr_db_estimated"));
 
     let picture = scene(64, 48, 6);
+    // Its first round is not heard in normal frames.
     let run = loopback(Some(&picture), &[&["--system", "ae"], &deep[..]].concat()).await.expect_arrival();
-    assert_eq!(run.report()["mode"], "robust");
+    assert_eq!(run.report()["mode"], "normal, then robust");
     assert_eq!(run.number("missing"), 0.0);
     assert!(run.measured_psnr_db() > 10.0, "{} dB", run.measured_psnr_db());
 

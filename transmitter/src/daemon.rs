@@ -107,7 +107,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), TransmitterError> {
     let device = semcast_models::open_device(settings.device)?;
-    tracing::info!(device = device.description, "encoders run here");
+    tracing::info!(device = device.description, fallback = device.fallback, "encoders run here");
     let systems = SystemId::ALL
         .into_iter()
         .map(|id| semcast_models::system(id, &device))
