@@ -3,6 +3,7 @@
 //! - [`loopback`]: pictures and text over the channel, and what the report says of them.
 //! - [`daemons`]: `transmitter`, `air` and `receiver` with `send` and `watch`; each killed and started again.
 //! - [`hostile`]: datagrams, keys and files that nobody should send.
+//! - `memory`: how much a large photo takes.
 //! - [`refused`]: content and settings that the command line refuses.
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
 
@@ -10,4 +11,6 @@ mod daemons;
 mod harness;
 mod hostile;
 mod loopback;
+#[cfg(target_os = "linux")]
+mod memory;
 mod refused;
