@@ -163,7 +163,8 @@ fn measure(
     let decoding = repeat(time, || network.decode(&received).map(drop))?;
     let figure = |half, mut times: Vec<f64>| {
         times.sort_by(f64::total_cmp);
-        let at = |share: f64| times[(share * (times.len() - 1) as f64).round() as usize];
+        let microseconds = |ms: f64| (1e3 * ms).round() / 1e3;
+        let at = |share: f64| microseconds(times[(share * (times.len() - 1) as f64).round() as usize]);
         Figure {
             device: device.description.clone(),
             system: network.id(),
@@ -174,7 +175,7 @@ fn measure(
             p10_ms: at(0.1),
             p90_ms: at(0.9),
             best_ms: at(0.0),
-            pictures_per_s: 1e3 / at(0.5),
+            pictures_per_s: microseconds(1e3 / at(0.5)),
             repetitions: times.len(),
         }
     };

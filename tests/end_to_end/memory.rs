@@ -19,7 +19,7 @@ fn peaks(process: u32, peaks: &mut BTreeMap<String, u64>) {
             |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
         let (command, status) = (read("cmdline"), read("status"));
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        let peak: Option<u64> = peak.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
         if let (Some(command), Some(peak)) = (command.split('\0').nth(1), peak) {
             let most: &mut u64 = peaks.entry(command.into()).or_default();
             *most = peak.max(*most);

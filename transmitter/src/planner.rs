@@ -139,6 +139,8 @@ impl OutgoingMessage {
         allocator: Option<&Allocator>,
     ) -> Vec<FrameDraft> {
         let protection = protection.into();
+        // Parts of one feature matter alike: nothing is gained by choosing among their resource blocks.
+        let allocator = allocator.filter(|_| self.payloads.len() > 1);
         let mut frames = Vec::new();
         let mut open = OpenFrame::default();
         let symbols = self.frame_symbols(protection, modulator);
@@ -561,6 +563,19 @@ mod tests {
         let outgoing = message(&[(false, 10), (true, 10), (false, 10)]);
         let order: Vec<_> = outgoing.all(Mcs::LOWEST).iter().map(|piece| piece.range().feature).collect();
         assert_eq!(order, [2, 1, 0]);
+    }
+
+    #[test]
+    fn one_feature_is_cut_where_frames_end_and_nowhere_else() {
+        let modulator = Modulator::new(Numerology::default());
+        let mut outgoing = message(&[(true, 200_000)]);
+        let reports = [Report { session: 1, snr_db_per_rb: Some(vec![10.0; 25]) }];
+        let allocator = Allocator::new(Allocation::Importance, 1, &reports, 25);
+        assert!(allocator.is_some());
+        let pieces = outgoing.all(Mcs::LOWEST);
+        let frames = outgoing.frames(&pieces, Mode::Normal, &modulator, allocator.as_ref());
+        assert!(frames.len() > 2);
+        assert!(frames.iter().all(|frame| frame.segments.len() == 1 && frame.allocation.is_none()));
     }
 
     #[test]
