@@ -128,7 +128,7 @@ impl OutgoingMessage {
     }
 
     /// Frames that carry `pieces`, and remembers how they were cut. Ranges outside the message are left out.
-    /// No frame at all where a frame has no room for anything: the grid is too narrow for this mode.
+    /// No frame at all where a whole one has no room for one of them: the grid is too narrow for this mode.
     ///
     /// With an allocator every frame has a share of every feature, and says which resource blocks carry which.
     pub fn frames(
@@ -171,7 +171,7 @@ impl OutgoingMessage {
                         range.start = cut.range.end;
                         open.push(cut);
                     }
-                    None if open.is_empty() => break,
+                    None if open.is_empty() => return Vec::new(),
                     None => frames.push(self.close(std::mem::take(&mut open), protection, allocator)),
                 }
             }
