@@ -121,7 +121,7 @@ pub async fn report(sender: &mut ControlConnection) -> anyhow::Result<SendReport
         };
         match received.message {
             ControlMessage::Progress(progress) => display.show(progress),
-            ControlMessage::SendReport(report) => return Ok(report),
+            ControlMessage::SendReport(report) => return Ok(*report),
             ControlMessage::Failed(failed) => return Err(failed.into()),
             _ => {}
         }

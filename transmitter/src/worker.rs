@@ -184,7 +184,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                     return;
                 }
                 match self.send(&job) {
-                    Ok(report) => job.answer(ControlMessage::SendReport(report)),
+                    Ok(report) => job.answer(ControlMessage::SendReport(Box::new(report))),
                     Err(failed) => {
                         tracing::warn!(reason = %failed, "a submission failed");
                         job.answer(ControlMessage::Failed(failed));

@@ -149,12 +149,12 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
         ),
         (ControlMessage::Progress(Progress { stage: SendStage::Confirm, fraction: 0.25 }), "030b040000803e"),
         (
-            ControlMessage::SendReport(SendReport {
+            ControlMessage::SendReport(Box::new(SendReport {
                 transmitter: transmitter_part(),
                 receiver: Some(receiver_part()),
                 notes: vec!["ae: only the receiver has it; falling back to classical".into()],
-            }),
-            "030cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fb3408fbb004fb3f02fb5007fb740e0d0000000000\
+            })),
+            "030cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fb3408fbb004fb3f02fb5007fb740e0d00000000\
              008034400a31362d51414d20312f32066e6f726d616c040103637075000040400000804001020301fb02\
              0107010000003f00006c410000c8c203020c01036370750000803f00000040fd00401e18240a0600fd01\
              401e18240a0600fd02401e18240a0600013761653a206f6e6c7920746865207265636569766572206861\

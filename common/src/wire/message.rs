@@ -73,7 +73,7 @@ pub enum ControlMessage {
     /// Transmitter to send client.
     Progress(Progress),
     /// Transmitter to send client: done.
-    SendReport(SendReport),
+    SendReport(Box<SendReport>),
     /// Transmitter to send client: not done.
     Failed(Failed),
     /// Watch client to receiver.

@@ -266,7 +266,7 @@ impl Submission {
         within("a report", async {
             loop {
                 match self.connection.receive().await?.ok_or(ControlError::Closed)?.message {
-                    ControlMessage::SendReport(report) => return Ok(Ok(report)),
+                    ControlMessage::SendReport(report) => return Ok(Ok(*report)),
                     ControlMessage::Failed(failed) => return Ok(Err(failed)),
                     _ => {}
                 }
