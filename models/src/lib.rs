@@ -6,6 +6,8 @@
 //! - [`classical`]: AVIF's codec, lossless WebP, or the text itself, over a digital link.
 //! - [`ae`]: a convolutional autoencoder whose values go on the air as they are.
 //! - [`convolution`]: what networks compute most, on the CPU.
+//! - [`taef2`]: another transform for it, a small autoencoder of a third party.
+//! - [`foreign`]: weights that other programs have written.
 //! - [`metrics`]: how good the picture is that arrived.
 //! - [`device`]: which processor computes.
 //! - [`training`]: how the weights came about; it alone does input and output.
@@ -16,7 +18,9 @@ pub mod ae;
 pub mod classical;
 pub mod convolution;
 pub mod device;
+pub mod foreign;
 pub mod metrics;
+pub mod taef2;
 #[expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
