@@ -10,6 +10,7 @@ mod link;
 mod loopback;
 mod measure;
 mod models;
+mod metrics;
 mod phy_bench;
 mod phy_curve;
 mod quality;
@@ -47,6 +48,7 @@ enum Command {
     Watch(watch::Args),
     Measure(measure::Args),
     Models(models::Args),
+    Metrics(metrics::Args),
     PhyBench(phy_bench::Args),
     PhyCurve(phy_curve::Args),
     Keygen(keygen::Args),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args),
         Command::Measure(args) => measure::run(args),
         Command::Models(args) => models::run(args),
+        Command::Metrics(args) => metrics::run(args),
         Command::PhyBench(args) => phy_bench::run(args),
         Command::PhyCurve(args) => phy_curve::run(args),
         Command::Keygen(args) => keygen::run(args),

@@ -4,6 +4,7 @@
 //! - [`daemons`]: `transmitter`, `air` and `receiver` with `send` and `watch`; each killed and started again.
 //! - [`hostile`]: datagrams, keys and files that nobody should send.
 //! - `memory`: how much a large photo takes.
+//! - [`metrics`]: figures of pictures in files.
 //! - [`refused`]: content and settings that the command line refuses.
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
 
@@ -13,4 +14,5 @@ mod hostile;
 mod loopback;
 #[cfg(target_os = "linux")]
 mod memory;
+mod metrics;
 mod refused;

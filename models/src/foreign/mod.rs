@@ -13,7 +13,7 @@
 //! builds dictionaries of tensors is understood, and all else is a value without meaning. A tensor is never larger than
 //! its part of the file, so a file cannot make the reader allocate much more than it is long itself.
 
-mod archive;
+pub(crate) mod archive;
 mod checkpoint;
 mod pickle;
 

@@ -10,7 +10,7 @@ use std::{future::Future, time::Duration};
 
 pub use daemon::Daemon;
 pub use files::{bomb, letters, psnr_db, scene};
-pub use run::{loopback, loopback_under, program, run};
+pub use run::{Finished, loopback, loopback_under, program, run};
 pub use trio::{Key, Trio};
 
 /// Longer than anything takes on a machine that is busy with other things.
