@@ -243,7 +243,7 @@ mod tests {
                 let faded = picture.rgb().iter().map(|value| 128 - 128 / part + value / part).collect();
                 backbone.pooled(&Picture::new(picture.width(), 64, faded).unwrap()).unwrap()
             };
-            (0..16).map(one).collect()
+            (0..16_u32).map(one).collect()
         };
         let original = features(1, 0);
         let kid = |other: &[Vec<f32>]| sets::kid(&original, other, 1).unwrap();
