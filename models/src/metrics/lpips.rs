@@ -142,6 +142,7 @@ pub(super) mod tests {
     #[test]
     #[ignore = "needs weights and pictures: SEMCAST_SQUEEZENET, SEMCAST_LPIPS"]
     #[expect(clippy::disallowed_methods, reason = "the pictures are not ours to commit")]
+    #[expect(clippy::print_stdout, reason = "deviations are for people")]
     fn example_pictures() {
         let (lpips, folder) = published();
         let read = |name: &str| {

@@ -275,6 +275,7 @@ mod tests {
     #[test]
     #[ignore = "needs pictures and weights: SEMCAST_KODAK, SEMCAST_SQUEEZENET, SEMCAST_LPIPS"]
     #[expect(clippy::disallowed_methods, reason = "the pictures are not ours to commit")]
+    #[expect(clippy::print_stdout, reason = "deviations are for people")]
     fn kodak_reference_values() {
         let folder = std::path::PathBuf::from(std::env::var("SEMCAST_KODAK").expect("SEMCAST_KODAK is set"));
         let (lpips, _) = lpips::tests::published();

@@ -366,6 +366,7 @@ mod tests {
     #[test]
     #[ignore = "needs parameters and a picture: SEMCAST_NIQE, SEMCAST_BABOON"]
     #[expect(clippy::disallowed_methods, reason = "they are not ours to commit")]
+    #[expect(clippy::print_stdout, reason = "deviations are for people")]
     fn matlab_reference_value() {
         let read = |name: &str| {
             std::fs::read(std::env::var(name).unwrap_or_else(|_| panic!("{name} is set"))).unwrap()
