@@ -112,6 +112,8 @@ struct Sets {
     features: &'static str,
     fid: f64,
     fid_is_usable: bool,
+    /// Whether the sets show the same pictures.
+    pairs: bool,
     kid: f64,
     kid_standard_error: f64,
 }
@@ -216,7 +218,8 @@ fn compare_sets(
         folder.values().progress().map(one).collect()
     };
     let (first, second) = (features(folders[0])?, features(folders[1])?);
-    let both = || Ok((sets::fid(&first, &second)?, sets::kid(&first, &second, args.seed)?));
+    let kid = if args.sets_only { sets::kid } else { sets::kid_of_pairs };
+    let both = || Ok((sets::fid(&first, &second)?, kid(&first, &second, args.seed)?));
     let (fid, kid) = both().map_err(|error| not_measured("the folders", &error))?;
     let smaller = first.len().min(second.len());
     let found = Sets {
@@ -225,6 +228,7 @@ fn compare_sets(
         features: "SqueezeNet 1.1, last layer, pooled: not comparable with figures by InceptionV3",
         fid,
         fid_is_usable: smaller >= FID_PICTURES,
+        pairs: !args.sets_only,
         kid: kid.value,
         kid_standard_error: kid.standard_error,
     };

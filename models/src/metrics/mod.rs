@@ -24,6 +24,7 @@
 //! 5. M. Bińkowski, D. J. Sutherland, M. Arbel, A. Gretton: Demystifying MMD GANs. ICLR 2018: section 4.
 //! 6. A. Mittal, R. Soundararajan, A. C. Bovik: Making a "completely blind" image quality analyzer. IEEE Signal
 //!    Processing Letters 20(3), 2013.
+//! 7. A. Gretton, K. M. Borgwardt, M. J. Rasch, B. Schölkopf, A. Smola: A kernel two-sample test. JMLR 13, 2012: eq. 4.
 
 #[cfg(test)]
 mod formula;

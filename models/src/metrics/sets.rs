@@ -80,18 +80,40 @@ pub struct Kid {
 /// Kernel distance (reference 5 of the [parent module](super), section 4): the unbiased estimate of the squared maximum mean
 /// discrepancy with the kernel `(x·y / features + 1)³`, the mean over random parts of both sets that follow from the
 /// seed. A part has half of the smaller set, at most 1000 pictures; the standard error is that of the delete-d jackknife.
-/// At least [`KID_PICTURES`] a set.
+/// At least [`KID_PICTURES`] a set. The sets must not show the same pictures: for those, see [`kid_of_pairs`].
 pub fn kid(first: &[Vec<f32>], second: &[Vec<f32>], seed: u64) -> Result<Kid, MetricError> {
+    kernel_distance(first, second, seed, false)
+}
+
+/// [`kid`] where each picture of the second set came from the one at its place in the first. A picture and what became of it
+/// are alike for what they show, which would make the estimate too low: such pairs are left out of it, and a part has both
+/// of a pair or neither (reference 7, eq. 4).
+pub fn kid_of_pairs(first: &[Vec<f32>], second: &[Vec<f32>], seed: u64) -> Result<Kid, MetricError> {
+    let (smaller, larger) = (first.len().min(second.len()), first.len().max(second.len()));
+    if smaller < larger {
+        return Err(MetricError::TooFew { given: smaller, least: larger });
+    }
+    kernel_distance(first, second, seed, true)
+}
+
+fn kernel_distance(
+    first: &[Vec<f32>],
+    second: &[Vec<f32>],
+    seed: u64,
+    pairs: bool,
+) -> Result<Kid, MetricError> {
     let (x, y) = (matrix(first, KID_PICTURES)?, matrix(second, KID_PICTURES)?);
     same_features(first, second)?;
     let smaller = x.nrows().min(y.nrows());
     let size = (smaller / 2).min(MOST_OF_SUBSET);
     let mut random = StdRng::seed_from_u64(seed);
-    let mut part = |set: &DMatrix<f64>| {
-        let chosen = index::sample(&mut random, set.nrows(), size);
-        set.select_rows(chosen.into_vec().iter())
+    let mut choose = |pictures| index::sample(&mut random, pictures, size).into_vec();
+    let mut estimate = || {
+        let of_x = choose(x.nrows());
+        let of_y = if pairs { of_x.clone() } else { choose(y.nrows()) };
+        discrepancy(&x.select_rows(&of_x), &y.select_rows(&of_y), pairs)
     };
-    let estimates: Vec<f64> = (0..SUBSETS).map(|_| discrepancy(&part(&x), &part(&y))).collect();
+    let estimates: Vec<f64> = (0..SUBSETS).map(|_| estimate()).collect();
     let value = estimates.iter().sum::<f64>() / SUBSETS as f64;
     let variance =
         estimates.iter().map(|estimate| (estimate - value).powi(2)).sum::<f64>() / (SUBSETS - 1) as f64;
@@ -100,16 +122,14 @@ pub fn kid(first: &[Vec<f32>], second: &[Vec<f32>], seed: u64) -> Result<Kid, Me
 }
 
 /// The unbiased estimate for two sets of one length.
-fn discrepancy(x: &DMatrix<f64>, y: &DMatrix<f64>) -> f64 {
+fn discrepancy(x: &DMatrix<f64>, y: &DMatrix<f64>, pairs: bool) -> f64 {
     let count = x.nrows() as f64;
     let features = x.ncols() as f64;
     let kernel =
         |a: &DMatrix<f64>, b: &DMatrix<f64>| (a * b.transpose()).map(|dot| (dot / features + 1.0).powi(3));
-    let within = |set| {
-        let all = kernel(set, set);
-        (all.sum() - all.trace()) / (count * (count - 1.0))
-    };
-    within(x) + within(y) - 2.0 * kernel(x, y).sum() / (count * count)
+    let apart = |all: DMatrix<f64>| (all.sum() - all.trace()) / (count * (count - 1.0));
+    let mixed = if pairs { apart(kernel(x, y)) } else { kernel(x, y).sum() / (count * count) };
+    apart(kernel(x, x)) + apart(kernel(y, y)) - 2.0 * mixed
 }
 
 /// Features as rows, if there are enough of them.
@@ -196,11 +216,6 @@ mod tests {
 
     #[test]
     fn kernel_distance_has_no_bias_and_a_true_standard_error() {
-        let runs: Vec<Kid> = (0..60)
-            .map(|run| kid(&cloud(24, 8, 0.0, 2 * run), &cloud(24, 8, 0.3, 2 * run + 1), run).unwrap())
-            .collect();
-        let mean = runs.iter().map(|run| run.value).sum::<f64>() / 60.0;
-        let spread = (runs.iter().map(|run| (run.value - mean).powi(2)).sum::<f64>() / 59.0).sqrt();
         // E (x·y / d + 1)³ for independent normal x, y with means m, n: (1 + c)³ + 3·(1 + c)·v plus a third moment, where
         // c = m·n and v the variance of x·y / d.
         let moment = |m: f64, n: f64| {
@@ -210,9 +225,28 @@ mod tests {
             (1.0 + c).powi(3) + 3.0 * (1.0 + c) * variance + third
         };
         let expected = moment(0.0, 0.0) + moment(0.3, 0.3) - 2.0 * moment(0.0, 0.3);
-        assert!((mean - expected).abs() < 3.0 * spread / 60.0_f64.sqrt(), "{mean} instead of {expected}");
-        let claimed = runs.iter().map(|run| run.standard_error).sum::<f64>() / 60.0;
-        assert!((0.6..1.7).contains(&(claimed / spread)), "claimed {claimed}, found {spread}");
+        let apart = |run| kid(&cloud(24, 8, 0.0, 2 * run), &cloud(24, 8, 0.3, 2 * run + 1), run).unwrap();
+        let pairs = |run| kid_of_pairs(&cloud(24, 8, 0.0, run), &cloud(24, 8, 0.3, run), run).unwrap();
+        for estimate in [&apart as &dyn Fn(u64) -> Kid, &pairs] {
+            let runs: Vec<Kid> = (0..60).map(estimate).collect();
+            let mean = runs.iter().map(|run| run.value).sum::<f64>() / 60.0;
+            let spread = (runs.iter().map(|run| (run.value - mean).powi(2)).sum::<f64>() / 59.0).sqrt();
+            assert!((mean - expected).abs() < 3.0 * spread / 60.0_f64.sqrt(), "{mean} instead of {expected}");
+            let claimed = runs.iter().map(|run| run.standard_error).sum::<f64>() / 60.0;
+            assert!((0.6..1.7).contains(&(claimed / spread)), "claimed {claimed}, found {spread}");
+        }
+    }
+
+    #[test]
+    fn pairs_of_the_same_pictures_show_small_changes() {
+        let original = cloud(40, 16, 0.0, 1);
+        assert!(kid_of_pairs(&original, &original, 1).unwrap().value.abs() < 1e-9);
+        let changed = cloud(40, 16, 0.3, 1);
+        let (pairs, apart) =
+            (kid_of_pairs(&original, &changed, 1).unwrap(), kid(&original, &changed, 1).unwrap());
+        assert!(pairs.value > 3.0 * pairs.standard_error, "{pairs:?}");
+        assert!(apart.value < pairs.value, "{apart:?} {pairs:?}");
+        assert!(kid_of_pairs(&original, &changed[1..], 1).is_err());
     }
 
     #[test]
