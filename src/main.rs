@@ -2,6 +2,7 @@
 
 mod air;
 mod children;
+mod evaluate;
 mod exit;
 mod figures;
 mod flags;
@@ -49,6 +50,7 @@ enum Command {
     Measure(measure::Args),
     Models(models::Args),
     Metrics(metrics::Args),
+    Evaluate(evaluate::Args),
     PhyBench(phy_bench::Args),
     PhyCurve(phy_curve::Args),
     Keygen(keygen::Args),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Measure(args) => measure::run(args),
         Command::Models(args) => models::run(args),
         Command::Metrics(args) => metrics::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::PhyBench(args) => phy_bench::run(args),
         Command::PhyCurve(args) => phy_curve::run(args),
         Command::Keygen(args) => keygen::run(args),

@@ -2,6 +2,7 @@
 //!
 //! - [`loopback`]: pictures and text over the channel, and what the report says of them.
 //! - [`daemons`]: `transmitter`, `air` and `receiver` with `send` and `watch`; each killed and started again.
+//! - [`evaluate`]: a race of systems, its files, and that it goes on where it was.
 //! - [`hostile`]: datagrams, keys and files that nobody should send.
 //! - `memory`: how much a large photo takes.
 //! - [`metrics`]: figures of pictures in files.
@@ -9,6 +10,7 @@
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
 
 mod daemons;
+mod evaluate;
 mod harness;
 mod hostile;
 mod loopback;

@@ -7,6 +7,7 @@
 //! - [`planner`]: a message → frames.
 //! - [`allocation`]: importances and reported channel state → resource blocks of a frame's segments.
 //! - [`resending`]: what to send again, and in which form.
+//! - [`rounds`]: one message on its way, round by round.
 //! - [`receivers`]: who listens, and what they last said.
 
 pub mod allocation;
@@ -16,4 +17,5 @@ pub mod link_adaptation;
 pub mod planner;
 pub mod receivers;
 pub mod resending;
+pub mod rounds;
 pub mod worker;

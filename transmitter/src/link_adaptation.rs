@@ -117,6 +117,17 @@ pub fn more_robust(mcs: Mcs) -> Mcs {
     Mcs::from_index(mcs.index().saturating_sub(STEPS_DOWN)).unwrap_or(mcs)
 }
 
+/// The frames that ask receivers for a report, until all have: a normal one, then, as they may be too deep in the noise
+/// for that, a robust one. Where the last frame was robust, only such.
+pub fn sounding_modes(choice: ModeChoice, last: Mode) -> &'static [Mode] {
+    match choice {
+        ModeChoice::Normal => &[Mode::Normal],
+        ModeChoice::Robust => &[Mode::Robust],
+        ModeChoice::Auto if last == Mode::Robust => &[Mode::Robust],
+        ModeChoice::Auto => &[Mode::Normal, Mode::Robust],
+    }
+}
+
 /// A connected receiver, and the SNR per resource block that it reported, if that still counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {

@@ -18,8 +18,8 @@ use semcast_common::{
 };
 use semcast_phy::{
     allocation::Record,
-    framing::{MAX_PAYLOAD_SYMBOLS, MAX_SEGMENTS, Segment},
-    mode::Protection,
+    framing::{Frame, MAX_PAYLOAD_SYMBOLS, MAX_SEGMENTS, Segment},
+    mode::{Mode, Protection},
     modulation::mcs::Mcs,
     transmit::Modulator,
 };
@@ -61,6 +61,26 @@ pub struct FrameDraft {
     pub allocation: Option<Record>,
     /// Segments.
     pub segments: Vec<Segment>,
+}
+
+impl FrameDraft {
+    /// A frame without payload, for the reports on the channel that it brings.
+    pub fn sounding(mode: Mode) -> Self {
+        Self { protection: mode.into(), control: Bytes::new(), allocation: None, segments: Vec::new() }
+    }
+
+    /// The frame, under its number.
+    pub fn frame(&self, number: u16, transmitter: u16) -> Frame {
+        Frame {
+            mode: self.protection.mode,
+            control_rate: self.protection.control,
+            number,
+            transmitter,
+            control: self.control.clone(),
+            allocation: self.allocation.clone(),
+            segments: self.segments.clone(),
+        }
+    }
 }
 
 /// A segment with the range that it holds and the resource elements that it takes.
@@ -327,8 +347,7 @@ mod tests {
         wire::ModeChoice,
     };
     use semcast_phy::{
-        framing::{Frame, ReceivedSegment, SegmentShape},
-        mode::Mode,
+        framing::{ReceivedSegment, SegmentShape},
         numerology::Numerology,
         receive::Demodulator,
     };
@@ -337,15 +356,7 @@ mod tests {
     use crate::link_adaptation::{Descent, Link, LinkAdaptation, Report};
 
     fn sendable(draft: &FrameDraft) -> Frame {
-        Frame {
-            mode: draft.protection.mode,
-            control_rate: draft.protection.control,
-            number: 0,
-            transmitter: 0,
-            control: draft.control.clone(),
-            allocation: draft.allocation.clone(),
-            segments: draft.segments.clone(),
-        }
+        draft.frame(0, 0)
     }
 
     fn receipt(missing: Vec<PartRange>, uncorrected: Vec<PartRange>) -> MessageReceipt {

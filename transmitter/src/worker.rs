@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
 use num_complex::Complex32;
 use semcast_common::{
     config::Allocation,
@@ -27,8 +26,7 @@ use semcast_common::{
 };
 use semcast_models::{Budget, OpenDevice, System};
 use semcast_phy::{
-    framing::Frame,
-    mode::{ControlRate, Mode, Protection},
+    mode::{ControlRate, Mode},
     modulation::mcs::Mcs,
     radio::{RadioError, RadioSink},
     transmit::Modulator,
@@ -38,14 +36,15 @@ use tokio::sync::mpsc;
 use crate::{
     allocation::Allocator,
     jobs::Job,
-    link_adaptation::{self, Descent, Link, LinkAdaptation, Report},
+    link_adaptation::{self, Link, LinkAdaptation, Report},
     planner::{FrameDraft, MAX_SEGMENT_BYTES, OutgoingMessage},
     receivers::Receivers,
     resending::Lack,
+    rounds::Rounds,
 };
 
 /// Silence between the frames of a message, in samples.
-const GAP_SAMPLES: usize = 64;
+pub const GAP_SAMPLES: usize = 64;
 /// How long a sounding frame may take to bring a report.
 const SOUNDING_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long receivers may take to say what arrived, after the last frame has left.
@@ -221,8 +220,10 @@ impl<Radio: RadioSink> Worker<Radio> {
         let number = self.next_message;
         self.next_message = number.wrapping_add(1);
         let (system, model) = (message.system, message.model);
-        let mut outgoing = OutgoingMessage::new(number, message)
+        let outgoing = OutgoingMessage::new(number, message)
             .map_err(|error| Failed::new(FailureCode::Internal, error.to_string()))?;
+        let coded_bytes = outgoing.coded_bytes();
+        let rounds = Rounds::new(outgoing, plan.link, plan.mode, plan.margin_db);
         let session = u32::from(self.settings.transmitter);
         self.forget_feedback();
         self.receivers.broadcast(&ControlMessage::Announced(MessageAnnounced {
@@ -230,13 +231,12 @@ impl<Radio: RadioSink> Worker<Radio> {
             session,
             system,
         }));
-        let delivered = self.deliver(job, &mut outgoing, &plan, &mut spent);
+        let delivered = self.deliver(job, rounds, &plan, &mut spent);
         if delivered.is_err() {
             self.receivers.broadcast(&ControlMessage::Abandoned { message_id: number, session });
         }
         let receiver = delivered?;
 
-        let analog_only = outgoing.coded_bytes() == 0;
         Ok(SendReport {
             transmitter: TransmitterPart {
                 message_id: number,
@@ -245,11 +245,11 @@ impl<Radio: RadioSink> Worker<Radio> {
                 model,
                 content: ContentKind::of(&content),
                 bytes_source: job.body.len() as u64,
-                bytes_coded: outgoing.coded_bytes() as u64,
+                bytes_coded: coded_bytes as u64,
                 symbols_payload: spent.payload,
                 overhead: spent.overhead,
                 airtime_ms: 1e3 * spent.samples as f64 / self.settings.sample_rate_hz,
-                mcs: if analog_only { String::new() } else { mcs.to_string() },
+                mcs: if coded_bytes == 0 { String::new() } else { mcs.to_string() },
                 mode: in_words(&spent.modes),
                 frames_sent: spent.frames,
                 resends: spent.resent,
@@ -340,12 +340,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                 Link { mode: self.last_mode, ..self.adaptation.choose(&[], margin_db, Instant::now()) };
             return Ok(Plan { blind: true, ..plan(link, false) });
         }
-        match mode {
-            ModeChoice::Normal => self.sound(&[Mode::Normal], spent)?,
-            ModeChoice::Robust => self.sound(&[Mode::Robust], spent)?,
-            ModeChoice::Auto if self.last_mode == Mode::Robust => self.sound(&[Mode::Robust], spent)?,
-            ModeChoice::Auto => self.sound(&Mode::ALL, spent)?,
-        }
+        self.sound(link_adaptation::sounding_modes(mode, self.last_mode), spent)?;
         let reports = self.receivers.channel_reports();
         self.adaptation.retain(&reports);
         let link = self.adaptation.choose(&reports, margin_db, Instant::now());
@@ -361,15 +356,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                 return Ok(());
             }
             self.forget_feedback();
-            self.emit(
-                &FrameDraft {
-                    protection: mode.into(),
-                    control: Bytes::new(),
-                    allocation: None,
-                    segments: Vec::new(),
-                },
-                spent,
-            )?;
+            self.emit(&FrameDraft::sounding(mode), spent)?;
             let deadline = Instant::now() + SOUNDING_TIMEOUT;
             while !all_reported(&self.receivers.channel_reports()) && Instant::now() < deadline {
                 // Only the registry counts here.
@@ -387,16 +374,13 @@ impl<Radio: RadioSink> Worker<Radio> {
     fn deliver(
         &mut self,
         job: &Job,
-        outgoing: &mut OutgoingMessage,
+        mut rounds: Rounds,
         plan: &Plan,
         spent: &mut Spent,
     ) -> Outcome<Option<ReceiverPart>> {
         let waiting: BTreeSet<u64> = self.receivers.sessions().into_iter().collect();
         let mut verdicts = Verdicts { waiting, decoded: None, undecodable: None };
-        let mut descent = Descent::new(plan.mode, plan.link, plan.margin_db);
-        let mut pieces = outgoing.all(plan.link.mcs);
-        let mut mode = plan.link.mode;
-        let message_id = outgoing.header().message;
+        let message_id = rounds.message().header().message;
         let session = u32::from(self.settings.transmitter);
         // Sounding frames may have gone out before the content was encoded.
         spent.first_sample_unix_us = 0;
@@ -408,17 +392,12 @@ impl<Radio: RadioSink> Worker<Radio> {
             let blocks = self.settings.resource_blocks;
             let allocator = Allocator::new(self.settings.allocation, message_id, &reports, blocks);
             let control = if round == 0 && plan.adapted {
-                self.adaptation.control_rate(mode, &reports, Instant::now())
+                self.adaptation.control_rate(rounds.mode(), &reports, Instant::now())
             } else {
                 // Somebody else knows the channel, or what was known has proved wrong.
                 ControlRate::ROBUST
             };
-            let protection = Protection { mode, control };
-            let mut drafts = outgoing.frames(&pieces, protection, &self.modulator, allocator.as_ref());
-            if drafts.is_empty() && mode == Mode::Robust && plan.mode == ModeChoice::Auto {
-                mode = Mode::Normal;
-                drafts = outgoing.frames(&pieces, mode, &self.modulator, allocator.as_ref());
-            }
+            let drafts = rounds.frames(control, &self.modulator, allocator.as_ref());
             if drafts.is_empty() && round > 0 {
                 // Asked for is only what the message does not have.
                 break;
@@ -449,17 +428,15 @@ impl<Radio: RadioSink> Worker<Radio> {
             job.progress(SendStage::Confirm, 0.0);
             // What became of a segment tells of the step only at its first transmission.
             let learning = (round == 0 && plan.adapted).then_some(plan.link.mcs);
-            let lack = self.confirm(outgoing, last, learning, &mut verdicts);
+            let lack = self.confirm(rounds.message(), last, learning, &mut verdicts);
             if lack.missing.is_empty() {
                 break;
             }
-            if plan.blind && lack.unheard && mode == Mode::Normal && plan.mode == ModeChoice::Auto {
+            if plan.blind && lack.unheard && rounds.mode() == Mode::Normal && plan.mode == ModeChoice::Auto {
                 self.sound(&[Mode::Robust], spent)?;
             }
             let reports = self.receivers.channel_reports();
-            let resending = descent.next(lack.unheard, &self.adaptation, &reports, Instant::now());
-            pieces = outgoing.again(&lack, &resending);
-            mode = resending.mode;
+            rounds.lacking(&lack, &self.adaptation, &reports, Instant::now());
             let (ranges, unheard) = (lack.missing.len(), lack.unheard);
             tracing::info!(message_id, round, ranges, unheard, "sending again what is missing");
         }
@@ -533,15 +510,7 @@ impl<Radio: RadioSink> Worker<Radio> {
 
     /// Modulates a frame and hands it to the radio.
     fn emit(&mut self, draft: &FrameDraft, spent: &mut Spent) -> Outcome<()> {
-        let frame = Frame {
-            mode: draft.protection.mode,
-            control_rate: draft.protection.control,
-            number: self.next_frame,
-            transmitter: self.settings.transmitter,
-            control: draft.control.clone(),
-            allocation: draft.allocation.clone(),
-            segments: draft.segments.clone(),
-        };
+        let frame = draft.frame(self.next_frame, self.settings.transmitter);
         self.next_frame = self.next_frame.wrapping_add(1);
         let modulating = Instant::now();
         self.samples.clear();
@@ -585,7 +554,9 @@ struct Verdicts {
     undecodable: Option<Undecodable>,
 }
 
-fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
+/// What a message of a content may cost: so many symbols a value of a picture, and the bytes that these carry on a step
+/// of the ladder.
+pub fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
     let symbols = match content {
         Content::Picture(picture) => ((cbr * picture.values() as f64) as usize).max(1),
         Content::Text(_) => TEXT_SYMBOLS,

@@ -1,0 +1,273 @@
+//! The race: trials on threads, with results that depend neither on how many nor on the order.
+//!
+//! What a thread takes is a heat: one picture by one system at one rate, over all channels, SNRs and seeds. Within it a
+//! picture is encoded once for each budget, and bytes that arrived whole are decoded and compared once.
+
+use std::{
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Instant,
+};
+
+use semcast_common::{
+    content::{Content, Picture},
+    message::{Payload, ReceivedMessage, SemanticMessage},
+};
+use semcast_models::{Budget, ModelError, OpenDevice, System};
+use semcast_phy::{channel::ChannelConfig, modulation::mcs::Mcs};
+use semcast_transmitter::worker::budget;
+
+use super::{
+    chain::{Chain, Delivery},
+    ideal::Ideal,
+    pictures::{Entry, Loaded},
+    progress::Progress,
+    settings::Settings,
+    store::Store,
+    trial::{Metrics, Outcome, Record, Trial},
+};
+use crate::quality;
+
+/// What is compared where no picture arrived.
+const GREY: u8 = 128;
+
+/// Runs the trials that the store does not have, and adds them to it.
+pub fn run(settings: &Settings, trials: &[Trial], store: &mut Store) -> anyhow::Result<()> {
+    let heats = heats(settings, trials, store);
+    let left: usize = heats.iter().map(|heat| heat.trials.len()).sum();
+    let mut progress = Progress::new(trials.len() - left, trials.len());
+    if left == 0 {
+        return Ok(());
+    }
+    let device = semcast_models::open_device(settings.device)?;
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (results, done) = mpsc::channel::<anyhow::Result<Record>>();
+    std::thread::scope(|scope| {
+        for _ in 0..settings.threads.min(heats.len()) {
+            let results = results.clone();
+            let (heats, device, next, stop) = (&heats, &device, &next, &stop);
+            scope.spawn(move || {
+                let mut runner = Runner::new(settings, device);
+                while let Some(heat) = heats.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = runner.heat(heat, stop, &results) {
+                        // Whoever waits has gone only after an error of its own.
+                        let _ = results.send(Err(error));
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        for record in done {
+            let added = record.and_then(|record| store.add(record));
+            if let Err(error) = added {
+                stop.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+            progress.step();
+        }
+        progress.finish();
+        Ok(())
+    })
+}
+
+/// Trials that share a picture, a system and a rate.
+struct Heat<'a> {
+    picture: &'a Entry,
+    trials: Vec<&'a Trial>,
+}
+
+fn heats<'a>(settings: &'a Settings, trials: &'a [Trial], store: &Store) -> Vec<Heat<'a>> {
+    let same = |a: &Trial, b: &Trial| {
+        (&a.picture_digest, &a.picture, a.system, a.cbr) == (&b.picture_digest, &b.picture, b.system, b.cbr)
+    };
+    let mut heats: Vec<Heat> = Vec::new();
+    for trial in trials.iter().filter(|trial| !store.has(trial)) {
+        match heats.last_mut() {
+            Some(heat) if same(heat.trials[0], trial) => heat.trials.push(trial),
+            _ => {
+                let wanted =
+                    |entry: &&Entry| entry.digest == trial.picture_digest && entry.name == trial.picture;
+                let Some(picture) = settings.pictures.pictures.iter().find(wanted) else { continue };
+                heats.push(Heat { picture, trials: vec![trial] });
+            }
+        }
+    }
+    heats
+}
+
+/// One thread's share of everything.
+struct Runner<'a> {
+    settings: &'a Settings,
+    device: &'a OpenDevice,
+    systems: Vec<Box<dyn System>>,
+    chain: Chain,
+    ideal: Ideal,
+}
+
+/// What a heat has encoded, and what came of it where it arrived whole.
+struct Encoded {
+    budget: Budget,
+    message: Result<SemanticMessage, String>,
+    encode_ms: f64,
+    whole: Option<(Metrics, f64)>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(settings: &'a Settings, device: &'a OpenDevice) -> Self {
+        Self {
+            settings,
+            device,
+            systems: Vec::new(),
+            chain: Chain::new(settings),
+            ideal: Ideal::new(settings.numerology),
+        }
+    }
+
+    fn heat(
+        &mut self,
+        heat: &Heat,
+        stop: &AtomicBool,
+        results: &mpsc::Sender<anyhow::Result<Record>>,
+    ) -> anyhow::Result<()> {
+        let loaded = heat.picture.load()?;
+        let Content::Picture(original) = &loaded.content else {
+            anyhow::bail!("{} is no picture", heat.picture.name)
+        };
+        let mut encodings = Vec::new();
+        for &trial in &heat.trials {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let outcome = self.trial(trial, &loaded, original, &mut encodings)?;
+            let record = Record { id: trial.id(), trial: trial.clone(), outcome };
+            if results.send(Ok(record)).is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn trial(
+        &mut self,
+        trial: &Trial,
+        loaded: &Loaded,
+        original: &Picture,
+        encodings: &mut Vec<Encoded>,
+    ) -> anyhow::Result<Outcome> {
+        let Self { settings, device, systems, chain, ideal } = self;
+        let system = system(trial, systems, device)?;
+        let channel = ChannelConfig {
+            profile: trial.channel.parse()?,
+            snr_db: Some(trial.snr_db),
+            seed: trial.channel_seed(),
+            ..settings.channel.clone()
+        };
+        let mut used = 0;
+        let adapts = system.adapts_to_channel();
+        let encode = |mcs: Mcs| {
+            let budget = budget(trial.cbr, &loaded.content, mcs);
+            used = match encodings.iter().position(|encoded| encoded.budget == budget) {
+                Some(known) => known,
+                None => {
+                    encodings.push(encode(system.as_mut(), &loaded.content, budget)?);
+                    encodings.len() - 1
+                }
+            };
+            Ok(encodings[used].message.clone())
+        };
+        let Delivery { received, cost } = if trial.ideal {
+            ideal.send(trial, channel, encode)?
+        } else {
+            chain.send(settings, trial, channel, loaded.file_bytes, adapts, encode)?
+        };
+        let encoded = &mut encodings[used];
+        let (metrics, decode_ms, lost) = match received {
+            Err(reason) => (grey(original)?, None, Some(reason)),
+            Ok(message) => match (encoded.whole, encoded.arrived_whole(&message)) {
+                (Some((metrics, decode_ms)), true) => (metrics, Some(decode_ms), None),
+                (_, whole) => {
+                    let started = Instant::now();
+                    match system.decode(&message) {
+                        Err(error) => (grey(original)?, None, Some(error.to_string())),
+                        Ok(decoded) => {
+                            let decode_ms = 1e3 * started.elapsed().as_secs_f64();
+                            let quality = quality::compare(&loaded.content, &decoded.content)?;
+                            let metrics = Metrics::from(&quality);
+                            if whole {
+                                encoded.whole = Some((metrics, decode_ms));
+                            }
+                            (metrics, Some(decode_ms), None)
+                        }
+                    }
+                }
+            },
+        };
+        let values = original.values() as f64;
+        Ok(Outcome {
+            lost,
+            metrics,
+            cbr_net: cost.payload_symbols as f64 / values,
+            cbr_gross: cost.total_symbols.map(|symbols| symbols as f64 / values),
+            cost,
+            encode_ms: encoded.encode_ms,
+            decode_ms,
+        })
+    }
+}
+
+impl Encoded {
+    /// Whether what arrived is bytes alone, and all of them: then nothing of the channel is left in it.
+    fn arrived_whole(&self, received: &ReceivedMessage) -> bool {
+        use semcast_common::message::ReceivedFeature::Digital;
+        self.message.as_ref().is_ok_and(|sent| {
+            sent.features.len() == received.features.len()
+                && sent.features.iter().zip(&received.features).all(|(sent, received)| {
+                    match (&sent.payload, received) {
+                        (Payload::Digital(sent), Digital { bytes, missing }) => {
+                            missing.is_empty() && sent == bytes
+                        }
+                        _ => false,
+                    }
+                })
+        })
+    }
+}
+
+/// The trial's system, made and warmed up when it is first wanted.
+fn system<'a>(
+    trial: &Trial,
+    systems: &'a mut Vec<Box<dyn System>>,
+    device: &OpenDevice,
+) -> anyhow::Result<&'a mut Box<dyn System>> {
+    let index = match systems.iter().position(|system| system.id() == trial.system) {
+        Some(index) => index,
+        None => {
+            let mut system = semcast_models::system(trial.system, device)?;
+            system.warm_up()?;
+            systems.push(system);
+            systems.len() - 1
+        }
+    };
+    Ok(&mut systems[index])
+}
+
+/// A budget that is too small for anything means that nothing is sent; any other failure ends the run.
+fn encode(system: &mut dyn System, content: &Content, budget: Budget) -> anyhow::Result<Encoded> {
+    let started = Instant::now();
+    let message = match system.encode(content, budget) {
+        Ok(message) => Ok(message),
+        Err(error @ ModelError::Budget { .. }) => Err(error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Encoded { budget, message, encode_ms: 1e3 * started.elapsed().as_secs_f64(), whole: None })
+}
+
+/// How near a grey picture is.
+fn grey(original: &Picture) -> anyhow::Result<Metrics> {
+    let grey = Picture::new(original.width(), original.height(), vec![GREY; original.rgb().len()])?;
+    let quality = quality::compare(&Content::Picture(original.clone()), &Content::Picture(grey))?;
+    Ok(Metrics::from(&quality))
+}

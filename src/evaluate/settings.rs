@@ -1,0 +1,231 @@
+//! Settings: flags → what is to be run, checked before anything runs.
+
+use std::{fmt, str::FromStr};
+
+use semcast_common::{config::Config, message::SystemId};
+use semcast_models::{DeviceChoice, model_digest};
+use semcast_phy::{
+    channel::{ChannelConfig, Profile},
+    numerology::Numerology,
+};
+
+use super::{Args, Feedback, pictures::PictureSet, trial::Trial};
+use crate::{exit::Failure, flags};
+
+/// Rates that can be asked for: those of `--cbr` elsewhere.
+const CBR_RANGE: std::ops::RangeInclusive<f64> = 0.0001..=16.0;
+const SNR_DB_RANGE: std::ops::RangeInclusive<f64> = -30.0..=60.0;
+
+/// Reads an SNR.
+pub fn snr_db(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(snr_db) if SNR_DB_RANGE.contains(&snr_db) => Ok(snr_db),
+        _ => Err(format!("must be a number of dB from {} to {}", SNR_DB_RANGE.start(), SNR_DB_RANGE.end())),
+    }
+}
+
+/// A channel bandwidth ratio, as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cbr {
+    text: String,
+    value: f64,
+}
+
+impl Cbr {
+    /// Complex symbols per RGB value.
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+impl fmt::Display for Cbr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Cbr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let number = |text: &str| text.trim().parse::<f64>().ok();
+        let value = match text.split_once('/') {
+            Some((above, below)) => number(above).zip(number(below)).map(|(above, below)| above / below),
+            None => number(text),
+        };
+        match value {
+            Some(value) if CBR_RANGE.contains(&value) => Ok(Self { text: text.into(), value }),
+            _ => Err(format!(
+                "must be a fraction such as 1/16, or a number, from {} to {}",
+                CBR_RANGE.start(),
+                CBR_RANGE.end()
+            )),
+        }
+    }
+}
+
+/// Everything that a run needs to know.
+pub struct Settings {
+    pub systems: Vec<SystemId>,
+    pub snrs_db: Vec<f64>,
+    pub cbrs: Vec<Cbr>,
+    pub channels: Vec<Profile>,
+    pub pictures: PictureSet,
+    pub seeds: u64,
+    pub ideal: bool,
+    pub told_snr_db: Option<f64>,
+    pub feedback: Feedback,
+    pub max_resends: u8,
+    pub threads: usize,
+    pub device: DeviceChoice,
+    /// The grid of the radio.
+    pub numerology: Numerology,
+    /// Offsets and Doppler spread; the rest is another one in each trial.
+    pub channel: ChannelConfig,
+}
+
+impl Settings {
+    /// Checks the flags and looks at the pictures.
+    pub fn new(args: &Args) -> anyhow::Result<Self> {
+        let config = Config::default();
+        let numerology = flags::numerology(&config)?;
+        let channel = ChannelConfig {
+            doppler_hz: args.doppler,
+            cfo_hz: args.cfo,
+            sampling_offset_ppm: args.clock_offset,
+            occupied_fraction: numerology.occupied_fraction(),
+            ..ChannelConfig::default()
+        };
+        let channels = profiles(&args.channel)?;
+        for profile in &channels {
+            let config = ChannelConfig { profile: profile.clone(), ..channel.clone() };
+            config.validate(numerology.sample_rate_hz)?;
+        }
+        let device = match args.device.device.as_deref() {
+            None | Some("auto") => DeviceChoice::Auto,
+            Some("wgpu") => DeviceChoice::Wgpu,
+            Some(_) => DeviceChoice::Cpu,
+        };
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(Self {
+            systems: distinct(&args.systems),
+            snrs_db: distinct(&args.snr),
+            cbrs: distinct(&args.cbr),
+            channels,
+            pictures: PictureSet::find(&args.pictures, limit)?,
+            seeds: args.seeds,
+            ideal: args.ideal,
+            told_snr_db: args.told_snr,
+            feedback: args.feedback,
+            max_resends: if args.feedback == Feedback::None { 0 } else { args.max_resends },
+            threads: args.threads.map_or_else(processors, usize::from),
+            device,
+            numerology,
+            channel,
+        })
+    }
+
+    /// All trials: picture by picture, and of each rate those of one system together, as they share encodings.
+    pub fn trials(&self) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for picture in &self.pictures.pictures {
+            for cbr in &self.cbrs {
+                for &system in &self.systems {
+                    for channel in &self.channels {
+                        for &snr_db in &self.snrs_db {
+                            for seed in 1..=self.seeds {
+                                trials.push(Trial {
+                                    version: Trial::version(),
+                                    system,
+                                    model: model_digest(system).to_string(),
+                                    picture: picture.name.clone(),
+                                    picture_digest: picture.digest.clone(),
+                                    cbr: cbr.value(),
+                                    snr_db,
+                                    told_snr_db: self.told_snr_db,
+                                    channel: channel.to_string(),
+                                    doppler_hz: self.channel.doppler_hz,
+                                    cfo_hz: self.channel.cfo_hz,
+                                    clock_offset_ppm: self.channel.sampling_offset_ppm,
+                                    seed,
+                                    ideal: self.ideal,
+                                    feedback: self.feedback,
+                                    max_resends: self.max_resends,
+                                });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        trials
+    }
+}
+
+/// Without what is there twice.
+fn distinct<T: Clone + PartialEq>(list: &[T]) -> Vec<T> {
+    let mut distinct: Vec<T> = Vec::new();
+    for item in list {
+        if !distinct.contains(item) {
+            distinct.push(item.clone());
+        }
+    }
+    distinct
+}
+
+/// Channels by name. Taps have commas themselves; what begins with a digit is one more of them.
+fn profiles(list: &str) -> anyhow::Result<Vec<Profile>> {
+    let mut names: Vec<String> = Vec::new();
+    for part in list.split(',').map(str::trim) {
+        match names.last_mut() {
+            Some(name)
+                if name.starts_with("taps:") && part.starts_with(|first: char| first.is_ascii_digit()) =>
+            {
+                *name = format!("{name},{part}");
+            }
+            _ => names.push(part.into()),
+        }
+    }
+    let profiles = names
+        .iter()
+        .map(|name| name.parse::<Profile>().map_err(|error| Failure::Usage(format!("--channel: {error}"))));
+    Ok(distinct(&profiles.collect::<Result<Vec<_>, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_fractions_or_numbers_within_the_range() {
+        for (text, value) in [("1/16", 0.0625), ("0.25", 0.25), (" 1/48 ", 1.0 / 48.0), ("2", 2.0)] {
+            let cbr: Cbr = text.parse().expect(text);
+            assert_eq!((cbr.value(), cbr.to_string()), (value, text.trim().to_owned()));
+        }
+        for text in ["", "0", "1/0", "-1/16", "17", "x", "1/2/3", "NaN"] {
+            let error = text.parse::<Cbr>().expect_err(text);
+            assert!(error.contains("0.0001 to 16"), "{error}");
+        }
+    }
+
+    #[test]
+    fn taps_keep_their_commas() {
+        let channels = profiles("awgn, taps:0/0,500/-3,1200/-9/rayleigh,tdl-a:100,awgn").expect("channels");
+        let names: Vec<_> = channels.iter().map(Profile::to_string).collect();
+        assert_eq!(names, ["awgn", "taps:0/0,500/-3,1200/-9/rayleigh", "tdl-a:100"]);
+        for text in ["", "awgn,", "fog", "12"] {
+            let error = profiles(text).expect_err(text).to_string();
+            assert!(error.contains("tdl-a"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_snr_outside_of_its_range_is_refused() {
+        assert_eq!(snr_db("-30"), Ok(-30.0));
+        for text in ["-31", "61", "NaN", "ten"] {
+            assert!(snr_db(text).expect_err(text).contains("-30 to 60"));
+        }
+    }
+}
