@@ -61,7 +61,7 @@ pub fn run(settings: &Settings, trials: &[Trial], store: &mut Store) -> anyhow::
         }
         drop(results);
         for record in done {
-            let added = record.and_then(|record| store.add(record));
+            let added = record.and_then(|record| store.add(&record));
             if let Err(error) = added {
                 stop.store(true, Ordering::Relaxed);
                 return Err(error);

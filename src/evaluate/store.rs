@@ -50,8 +50,10 @@ impl Store {
     }
 
     /// Adds a result.
-    pub fn add(&mut self, record: Record) -> anyhow::Result<()> {
-        let mut line = serde_json::to_string(&record)?;
+    pub fn add(&mut self, record: &Record) -> anyhow::Result<()> {
+        let mut line = serde_json::to_string(record)?;
+        // As the next run will read it: the last digits of a number may become others.
+        let record: Record = serde_json::from_str(&line)?;
         line.push('\n');
         // In one call, so that a line is there or is not.
         self.file.write_all(line.as_bytes()).context("cannot add to the results")?;
@@ -76,14 +78,14 @@ mod tests {
         let path = folder.path().join("results.jsonl");
         let (first, second) = (record("1.png", 10.0 / 3.0, 30.0), record("2.png", 0.1, 31.5));
         let mut store = Store::open(&path, false).expect("a new file");
-        store.add(first.clone()).expect("added");
-        store.add(second.clone()).expect("added");
+        store.add(&first).expect("added");
+        store.add(&second).expect("added");
         let text = std::fs::read_to_string(&path).expect("a file");
         std::fs::write(&path, &text[..text.len() - 5]).expect("a file");
 
         let mut store = Store::open(&path, false).expect("the file");
         assert!(store.has(&first.trial) && !store.has(&second.trial));
-        store.add(second.clone()).expect("added");
+        store.add(&second).expect("added");
         assert_eq!(std::fs::read_to_string(&path).expect("a file"), text);
         let trials = [second.trial.clone(), first.trial.clone()];
         assert_eq!(

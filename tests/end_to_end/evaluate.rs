@@ -112,7 +112,9 @@ async fn a_race_writes_its_files_and_is_run_once_on_any_number_of_threads() {
     let before = files.map(|name| race.text("one", name));
     let said = race.run("one", &[&flags[..], &["1"]].concat()).await;
     assert!(said.contains("8 trials, 8 of them known"), "{said}");
-    assert_eq!(files.map(|name| race.text("one", name)), before);
+    for (name, before) in files.iter().zip(&before) {
+        assert!(race.text("one", name) == *before, "{name} is not what it was");
+    }
 
     // A run that was killed in the middle of a line goes on, on two threads.
     let results = &before[0];
