@@ -79,6 +79,16 @@ struct OnAir<'a> {
     reports: Vec<Report>,
 }
 
+/// How a message goes out.
+struct Plan {
+    rounds: Rounds,
+    /// The step whose success the receipts of the first round tell of, if it was chosen by a report.
+    learning: Option<Mcs>,
+    /// Whether nothing is known of the channel: if nobody hears the first round, it is sounded.
+    blind: bool,
+    now: Instant,
+}
+
 impl Chain {
     /// Both ends with the settings of the radio.
     pub fn new(settings: &Settings) -> Self {
@@ -145,7 +155,8 @@ impl Chain {
                 }
                 let rounds = Rounds::new(outgoing, link, ModeChoice::Auto, margin_db);
                 let learning = adapted.then_some(link.mcs);
-                air.deliver(settings, trial, rounds, &mut adaptation, learning, blind, now)?
+                let plan = Plan { rounds, learning, blind, now };
+                air.deliver(settings, trial, plan, &mut adaptation)?
             }
         };
         let mut cost = air.cost;
@@ -173,12 +184,10 @@ impl OnAir<'_> {
         &mut self,
         settings: &Settings,
         trial: &Trial,
-        mut rounds: Rounds,
+        plan: Plan,
         adaptation: &mut LinkAdaptation,
-        learning: Option<Mcs>,
-        blind: bool,
-        now: Instant,
     ) -> anyhow::Result<Result<ReceivedMessage, String>> {
+        let Plan { mut rounds, learning, blind, now } = plan;
         let mut reception = Reception::default();
         let blocks = settings.numerology.resource_blocks;
         let choice = Config::default().transmitter.allocation;

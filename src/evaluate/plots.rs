@@ -11,7 +11,7 @@ use super::{
     tables::{conditions, mark},
 };
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 500.0;
 const LEFT: f64 = 80.0;
 /// The legend stands to the right of this.
