@@ -27,6 +27,7 @@ pub mod taef2;
     reason = "training reads pictures, writes checkpoints and tells the time"
 )]
 pub mod training;
+pub mod vscc;
 
 use semcast_common::content::Content;
 use semcast_common::message::{ModelDigest, ReceivedMessage, SemanticMessage, SystemId};

@@ -16,6 +16,7 @@ pub mod channel;
 mod checkpoint;
 mod loader;
 pub mod pack;
+pub mod paper;
 pub mod parameters;
 pub mod pictures;
 pub mod run;
