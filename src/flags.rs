@@ -102,9 +102,12 @@ impl Keys {
 /// How to send.
 #[derive(Args, Default, Clone)]
 pub struct Sending {
-    /// System: ae (pictures) or classical (pictures and text)
+    /// System: ae, vae or vscc (pictures), or classical (pictures and text)
     #[arg(long, value_name = "NAME")]
     pub system: Option<String>,
+    /// Variance of the values of vae and vscc: fixed (both ends know a mean) or transmitted (twice the symbols)
+    #[arg(long, value_name = "HOW", value_parser = ["fixed", "transmitted"])]
+    pub variance: Option<String>,
     /// Net channel bandwidth ratio to fit a picture to: complex symbols per RGB value
     #[arg(long, value_name = "RATIO")]
     pub cbr: Option<f64>,
@@ -130,6 +133,7 @@ impl Sending {
     pub fn add_to(&self, overrides: &mut Overrides) {
         overrides
             .set("--system", "transmitter.system", self.system.clone())
+            .set("--variance", "transmitter.variance", self.variance.clone())
             .set("--cbr", "transmitter.cbr", self.cbr)
             .set("--design-snr", "transmitter.design_snr_db", self.design_snr)
             .set("--mode", "transmitter.mode", self.mode.clone())

@@ -28,7 +28,7 @@ pub struct Args {
     /// QUIC address of the transmitter
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
-    /// System: ae (pictures) or classical (pictures and text)
+    /// System: ae, vae or vscc (pictures), or classical (pictures and text)
     #[arg(long, value_name = "NAME")]
     system: Option<semcast_common::message::SystemId>,
     /// Net channel bandwidth ratio to fit a picture to: complex symbols per RGB value

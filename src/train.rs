@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
-use semcast_models::training::{self, Progress, Task, ae::Ae};
+use semcast_models::training::{self, Progress, Task, ae::Ae, paper::Paper};
+use semcast_models::vscc::{losses::Method, network::Scale};
 use semcast_models::{DeviceChoice, open_device};
 
+use crate::exit::Failure;
 use crate::flags::print_text;
 
 /// Train the networks of a system on folders of pictures
@@ -17,14 +19,35 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum System {
-    Ae(AeArgs),
+    Ae(CodecArgs),
+    Vae(CodecArgs),
+    Vscc(VsccArgs),
 }
 
-/// Train the autoencoder: joint source-channel coding of pictures, one model for all SNRs and rates
+/// Train variational source-channel coding, whose codes have a variance that is matched to the channel's noise
 #[derive(ClapArgs)]
-struct AeArgs {
+struct VsccArgs {
+    #[command(flatten)]
+    codec: CodecArgs,
+    /// Channel matching constant, 0.01 to 1000: the variance of a code that the loss aims at
+    #[arg(long, value_name = "D", default_value_t = 1.0)]
+    d: f32,
+}
+
+/// Train an autoencoder: joint source-channel coding of pictures
+#[derive(ClapArgs)]
+struct CodecArgs {
     #[command(flatten)]
     run: RunArgs,
+    /// default: the network of the systems, for all SNRs and rates; paper: that of the paper, for one SNR and one rate
+    #[arg(long, value_name = "WHICH", default_value = "default", value_parser = ["default", "paper"])]
+    network: String,
+    /// SNR to train the paper's network for, in dB
+    #[arg(long, value_name = "DB", default_value_t = 5.0, allow_negative_numbers = true)]
+    snr: f32,
+    /// Width of the paper's network: the paper's divided by 1, 2, 4 or 8
+    #[arg(long, value_name = "DIVISOR", default_value_t = 1)]
+    narrower: usize,
     /// Crops a step, a multiple of 2
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=1024))]
     batch: u16,
@@ -77,8 +100,20 @@ struct RunArgs {
 /// Trains, with a line of progress now and then.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.system {
-        System::Ae(args) => train(&Ae::new(args.batch.into(), args.crop.into())?, args.run),
+        System::Ae(args) => codec(Method::Ae, args),
+        System::Vae(args) => codec(Method::Vae, args),
+        System::Vscc(args) => codec(Method::Vscc { d: args.d }, args.codec),
     }
+}
+
+fn codec(method: Method, args: CodecArgs) -> anyhow::Result<()> {
+    let (batch, crop) = (args.batch.into(), args.crop.into());
+    if args.network == "default" {
+        return train(&Ae::with(method, batch, crop)?, args.run);
+    }
+    let scale = Scale::new(args.narrower)
+        .ok_or_else(|| Failure::Usage(format!("--narrower {}: one of 1, 2, 4, 8", args.narrower)))?;
+    train(&Paper::new(method, (args.snr, args.snr), scale, batch, crop)?, args.run)
 }
 
 fn train(task: &impl Task, args: RunArgs) -> anyhow::Result<()> {

@@ -54,6 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         peers,
         feedback: config.control.feedback,
         system: config.transmitter.system,
+        variance: config.transmitter.variance,
         cbr: config.transmitter.cbr,
         design_snr_db: config.transmitter.design_snr_db,
         mode: config.transmitter.mode,

@@ -17,11 +17,15 @@ pub enum SystemId {
     Classical = 0,
     /// Autoencoder joint source-channel coding: analog symbols.
     Ae = 1,
+    /// The same with values drawn from a distribution, trained as a variational autoencoder.
+    Vae = 2,
+    /// The same, trained by variational source-channel coding.
+    Vscc = 3,
 }
 
 impl SystemId {
     /// All systems, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Classical, Self::Ae];
+    pub const ALL: [Self; 4] = [Self::Classical, Self::Ae, Self::Vae, Self::Vscc];
 
     /// The number on the air.
     pub fn number(self) -> u8 {
@@ -38,6 +42,8 @@ impl SystemId {
         match self {
             Self::Classical => "classical",
             Self::Ae => "ae",
+            Self::Vae => "vae",
+            Self::Vscc => "vscc",
         }
     }
 }
@@ -57,6 +63,17 @@ impl std::str::FromStr for SystemId {
             format!("unknown system {name:?}: one of {}", names.join(", "))
         })
     }
+}
+
+/// How a sender of `vae` or `vscc` tells the variance of its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VarianceChoice {
+    /// Not at all: the receiver uses the mean variance over the training pictures, which it knows.
+    #[default]
+    Fixed,
+    /// In as many symbols again as the values take.
+    Transmitted,
 }
 
 /// First eight bytes of the SHA-256 of a weight file: both ends must hold the same model.

@@ -4,7 +4,8 @@
 //!
 //! - [`System`]: the two halves that every system has, and [`system`], which makes one.
 //! - [`classical`]: AVIF's codec, lossless WebP, or the text itself, over a digital link.
-//! - [`ae`]: a convolutional autoencoder whose values go on the air as they are.
+//! - [`ae`]: a convolutional autoencoder whose values go on the air as they are; `vae` and `vscc` are its variational kin.
+//! - [`vscc`]: the losses of all three, and the network of the paper that they come from.
 //! - [`convolution`]: what networks compute most, on the CPU.
 //! - [`taef2`]: another transform for it, a small autoencoder of a third party.
 //! - [`foreign`]: weights that other programs have written.
@@ -30,7 +31,7 @@ pub mod training;
 pub mod vscc;
 
 use semcast_common::content::Content;
-use semcast_common::message::{ModelDigest, ReceivedMessage, SemanticMessage, SystemId};
+use semcast_common::message::{ModelDigest, ReceivedMessage, SemanticMessage, SystemId, VarianceChoice};
 
 pub use device::{DeviceChoice, OpenDevice, open_device};
 
@@ -136,11 +137,26 @@ pub trait System: Send {
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError>;
 }
 
+/// What a sender may choose of its systems. A receiver learns it from each message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SystemOptions {
+    /// How `vae` and `vscc` tell the variance of their values.
+    pub variance: VarianceChoice,
+}
+
 /// Makes a system. Classical codecs always run on the CPU.
-pub fn system(id: SystemId, device: &OpenDevice) -> Result<Box<dyn System>, ModelError> {
+pub fn system(
+    id: SystemId,
+    device: &OpenDevice,
+    options: &SystemOptions,
+) -> Result<Box<dyn System>, ModelError> {
+    use ae::{Autoencoder, weights};
+    let variational = |weights: &[u8]| Autoencoder::variational(id, weights.to_vec(), options.variance, device);
     Ok(match id {
         SystemId::Classical => Box::new(classical::Classical),
-        SystemId::Ae => Box::new(ae::Autoencoder::new(device)?),
+        SystemId::Ae => Box::new(Autoencoder::new(device)?),
+        SystemId::Vae => Box::new(variational(weights::VAE)?),
+        SystemId::Vscc => Box::new(variational(weights::VSCC)?),
     })
 }
 
@@ -148,7 +164,9 @@ pub fn system(id: SystemId, device: &OpenDevice) -> Result<Box<dyn System>, Mode
 pub fn model_digest(id: SystemId) -> ModelDigest {
     match id {
         SystemId::Classical => ModelDigest::default(),
-        SystemId::Ae => ae::weights::digest(),
+        SystemId::Ae => ae::weights::digest_of(ae::weights::DEFAULT),
+        SystemId::Vae => ae::weights::digest_of(ae::weights::VAE),
+        SystemId::Vscc => ae::weights::digest_of(ae::weights::VSCC),
     }
 }
 
@@ -167,12 +185,19 @@ pub struct BuiltInModel {
 
 /// All models that come with the program.
 pub fn built_in_models() -> Vec<BuiltInModel> {
-    vec![BuiltInModel {
-        system: SystemId::Ae,
-        digest: ae::weights::digest(),
-        bytes: ae::weights::DEFAULT.len(),
-        file: "models/weights/ae.safetensors",
-    }]
+    use ae::weights;
+    let models = [
+        (SystemId::Ae, weights::DEFAULT, "models/weights/ae.safetensors"),
+        (SystemId::Vae, weights::VAE, "models/weights/vae.safetensors"),
+        (SystemId::Vscc, weights::VSCC, "models/weights/vscc.safetensors"),
+    ];
+    let model = |(system, bytes, file): (_, &[u8], _)| BuiltInModel {
+        system,
+        digest: weights::digest_of(bytes),
+        bytes: bytes.len(),
+        file,
+    };
+    models.map(model).into()
 }
 
 /// Refuses a message that was made by another system or another model.

@@ -21,7 +21,7 @@ use semcast_common::{
         ReceiverPart, ReceiverTimings, Role, Status, Undecodable,
     },
 };
-use semcast_models::{DeviceChoice, ModelError, System};
+use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
 use semcast_phy::{
     numerology::Numerology,
     radio::{
@@ -111,7 +111,7 @@ pub async fn run(
     tracing::info!(device = device.description, fallback = device.fallback, "decoders run here");
     let systems = SystemId::ALL
         .into_iter()
-        .map(|id| semcast_models::system(id, &device))
+        .map(|id| semcast_models::system(id, &device, &SystemOptions::default()))
         .collect::<Result<Vec<Box<dyn System>>, _>>()?;
     let hello = Hello::new(Role::Receiver, settings.name)
         .with_systems(systems.iter().map(|system| (system.id(), system.model())))

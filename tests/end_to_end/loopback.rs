@@ -152,6 +152,20 @@ async fn ae_gets_better_with_the_snr_and_has_no_cliff() {
     run.finished.expect_code(4).expect_errors(&["error: the receiver cannot decode the message"]);
 }
 
+/// The variational systems, with either way to tell the variance: the choice crosses the air with the message.
+#[tokio::test]
+async fn variational_systems_arrive_with_fixed_and_transmitted_variance() {
+    let picture = scene(160, 112, 3);
+    for (system, variance) in [("vscc", "fixed"), ("vscc", "transmitted"), ("vae", "fixed")] {
+        let flags = ["--system", system, "--variance", variance, "--snr", "12", "--channel", "awgn", "--seed", "5"];
+        let run = loopback(Some(&picture), &flags).await.expect_arrival();
+        assert_eq!(run.report()["system"], system);
+        assert!(run.number("cbr_net") <= 0.0625 * 1.01, "variances count: {}", run.number("cbr_net"));
+        let quality = run.measured_psnr_db();
+        assert!(quality > 20.0, "{system} with {variance} variance: {quality} dB");
+    }
+}
+
 const ROUGH: [&str; 8] = ["--cfo", "20000", "--clock-offset", "20", "--channel", "multipath", "--snr", "15"];
 
 #[tokio::test]

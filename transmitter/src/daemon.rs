@@ -12,10 +12,10 @@ use std::{
 use semcast_common::{
     config::Allocation,
     control::{ControlConnection, ControlError, ControlServer, Identity, Peers},
-    message::SystemId,
+    message::{SystemId, VarianceChoice},
     wire::{ControlMessage, Hello, ModeChoice, NumerologyId, Role},
 };
-use semcast_models::{DeviceChoice, ModelError, System};
+use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
 use semcast_phy::{
     numerology::Numerology,
     radio::{
@@ -54,6 +54,8 @@ pub struct Settings {
     pub feedback: bool,
     /// System for submissions that name none.
     pub system: SystemId,
+    /// How `vae` and `vscc` tell the variance of their values.
+    pub variance: VarianceChoice,
     /// Net channel bandwidth ratio for submissions that name none.
     pub cbr: f64,
     /// SNR to prepare messages for, in dB, instead of what receivers report.
@@ -108,9 +110,10 @@ pub async fn run(
 ) -> Result<(), TransmitterError> {
     let device = semcast_models::open_device(settings.device)?;
     tracing::info!(device = device.description, fallback = device.fallback, "encoders run here");
+    let options = SystemOptions { variance: settings.variance };
     let systems = SystemId::ALL
         .into_iter()
-        .map(|id| semcast_models::system(id, &device))
+        .map(|id| semcast_models::system(id, &device, &options))
         .collect::<Result<Vec<Box<dyn System>>, _>>()?;
     let stopping = Arc::new(AtomicBool::new(false));
     let config = UdpSinkConfig {

@@ -65,7 +65,16 @@ pub const KEYS: &[Key] = &[
     key("control.key", "private key file made by `semcast keygen`", Rule::Text),
     key("control.peers", "trusted peers: fingerprints or certificate files", Rule::TextList),
     key("control.feedback", "false: transmit one way, without any control link", Rule::Switch),
-    key("transmitter.system", "classical or ae", Rule::Choice(&["classical", "ae"])),
+    key(
+        "transmitter.system",
+        "classical, ae, vae or vscc",
+        Rule::Choice(&["classical", "ae", "vae", "vscc"]),
+    ),
+    key(
+        "transmitter.variance",
+        "variance of the values of vae and vscc: fixed (both ends know a mean) or transmitted (twice the symbols)",
+        Rule::Choice(&["fixed", "transmitted"]),
+    ),
     key(
         "transmitter.cbr",
         "net channel bandwidth ratio: symbols per RGB sample or byte of text",

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{message::SystemId, wire::ModeChoice};
+use crate::{
+    message::{SystemId, VarianceChoice},
+    wire::ModeChoice,
+};
 
 /// All settings. What each key means and may be is in [`super::KEYS`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -174,6 +177,8 @@ pub enum Allocation {
 pub struct Transmitter {
     /// The system to use unless a client asks for another.
     pub system: SystemId,
+    /// How `vae` and `vscc` tell the variance of their values.
+    pub variance: VarianceChoice,
     /// Net channel bandwidth ratio to fit messages to.
     pub cbr: f64,
     /// SNR to prepare messages for, instead of what the receiver reports.
@@ -196,6 +201,7 @@ impl Default for Transmitter {
     fn default() -> Self {
         Self {
             system: SystemId::Ae,
+            variance: VarianceChoice::Fixed,
             cbr: 0.0625,
             design_snr_db: None,
             mode: ModeChoice::Auto,

@@ -126,7 +126,7 @@ mod tests {
     fn same_models_agree_on_all() {
         let (client, server) = pair(1, 1);
         let agreement = negotiate(&client, &server).unwrap();
-        assert_eq!(agreement.systems, SystemId::ALL);
+        assert_eq!(agreement.systems, [SystemId::Classical, SystemId::Ae]);
         assert_eq!(agreement.choose(SystemId::Ae), Some((SystemId::Ae, None)));
     }
 
@@ -158,7 +158,7 @@ mod tests {
         let watcher = Hello::new(Role::WatchClient, "w");
         assert_eq!(negotiate(&watcher, &server).unwrap_err().code, RefusalCode::Role);
         let sender = Hello::new(Role::SendClient, "s");
-        assert_eq!(negotiate(&sender, &server).unwrap().systems, SystemId::ALL);
+        assert_eq!(negotiate(&sender, &server).unwrap().systems, [SystemId::Classical, SystemId::Ae]);
         let newer = Hello { version: PROTOCOL_VERSION + 1, ..sender };
         assert_eq!(negotiate(&newer, &server).unwrap_err().code, RefusalCode::Version);
     }

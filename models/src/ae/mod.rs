@@ -1,4 +1,4 @@
-//! The `ae` system: joint source-channel coding by a convolutional autoencoder. Values that the encoder makes of a
+//! The systems `ae`, `vae` and `vscc`: joint source-channel coding by a convolutional autoencoder. Values that the encoder makes of a
 //! picture go on the air as they are; noise on the air becomes, gently, noise in the picture, and there is no cliff.
 //!
 //! In → out: picture → complex symbols of unit mean power → received symbols with their noise variances → picture.
@@ -7,6 +7,7 @@
 //! the noise variance of each symbol; a lost symbol is one of infinite variance).
 //!
 //! - [`basis`], [`layers`], [`network`]: the network. [`weights`]: its numbers.
+//! - [`posterior`]: what `vae` and `vscc` have over `ae`.
 //! - [`planes`]: picture ↔ planes of values. [`tiles`]: large pictures in pieces.
 //! - [`rates`]: symbols for each part. [`side`]: side information.
 
@@ -14,6 +15,7 @@ pub mod basis;
 pub mod layers;
 pub mod network;
 pub mod planes;
+pub mod posterior;
 pub mod rates;
 pub mod side;
 pub mod tiles;
@@ -22,15 +24,20 @@ pub mod weights;
 use burn::tensor::{Device, Tensor, TensorData};
 use bytes::Bytes;
 use num_complex::Complex32;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, StandardNormal};
 use semcast_common::content::{Content, Picture};
 use semcast_common::message::{
-    Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
+    Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId, VarianceChoice,
 };
+use sha2::{Digest, Sha256};
 
 use crate::{Budget, Decoded, ModelError, OpenDevice, System, check_origin};
 use basis::BLOCK;
 use network::{CHANNELS, DECODER_REACH, ENCODER_REACH, Network, UNKNOWN};
 use planes::Planes;
+use posterior::LOG_RATIOS;
 use rates::{Grid, RATES, allocate, gain};
 use side::Side;
 use tiles::{Span, spans};
@@ -40,46 +47,89 @@ const CORE_BLOCKS: usize = 64;
 /// Noise variance at least, against division by nothing; 80 dB.
 const LEAST_VARIANCE: f32 = 1.0e-8;
 
-/// The `ae` system.
+/// One of the systems `ae`, `vae` and `vscc`.
 pub struct Autoencoder {
+    id: SystemId,
     network: Network,
     device: Device,
     digest: ModelDigest,
     /// Variance of each channel as it is sent, over natural pictures.
     variance: Vec<f32>,
+    /// Of `vae` and `vscc`: the logarithm of the mean of each channel's σ₁²/λ.
+    known_log_ratio: Option<Vec<f32>>,
+    variance_choice: VarianceChoice,
     core_blocks: usize,
 }
 
+/// What the encoder makes of a picture, channel by channel, each channel block by block.
+struct Encoded {
+    values: Vec<f32>,
+    /// ln σ₁²/λ, if asked for.
+    log_ratios: Vec<f32>,
+}
+
 impl Autoencoder {
-    /// With the weights that come with the program.
+    /// `ae` with the weights that come with the program.
     pub fn new(device: &OpenDevice) -> Result<Self, ModelError> {
         Self::with_weights(weights::DEFAULT.to_vec(), device)
     }
 
-    /// With the bytes of another weight file.
+    /// `ae` with the bytes of another weight file.
     pub fn with_weights(bytes: Vec<u8>, device: &OpenDevice) -> Result<Self, ModelError> {
         let digest = weights::digest_of(&bytes);
-        let network = weights::from_bytes(bytes, &device.device)
-            .map_err(|error| ModelError::Internal(format!("the weights do not load: {error}")))?;
-        let variance = network.decoder.variance().map_err(|error| {
-            ModelError::Internal(format!("the weights cannot be read from the device: {error}"))
-        })?;
-        Ok(Self { network, device: device.device.clone(), digest, variance, core_blocks: CORE_BLOCKS })
+        let network = weights::from_bytes(bytes, &device.device);
+        Self::of(SystemId::Ae, digest, network, VarianceChoice::Fixed, device)
     }
 
-    /// Picture → its side information and at most `budget` symbols, the most important first.
+    /// `vae` or `vscc`, whose weights `bytes` are.
+    pub fn variational(
+        id: SystemId,
+        bytes: Vec<u8>,
+        variance: VarianceChoice,
+        device: &OpenDevice,
+    ) -> Result<Self, ModelError> {
+        let digest = weights::digest_of(&bytes);
+        let network = weights::variational_from_bytes(bytes, &device.device);
+        Self::of(id, digest, network, variance, device)
+    }
+
+    fn of(
+        id: SystemId,
+        digest: ModelDigest,
+        network: Result<Network, String>,
+        variance_choice: VarianceChoice,
+        device: &OpenDevice,
+    ) -> Result<Self, ModelError> {
+        let network = network
+            .map_err(|error| ModelError::Internal(format!("the weights of {id} do not load: {error}")))?;
+        let unread =
+            |error| ModelError::Internal(format!("the weights cannot be read from the device: {error}"));
+        let variance = network.decoder.variance().map_err(unread)?;
+        let known = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().map_err(|error| unread(error.to_string()));
+        let known_log_ratio = network.posterior.as_ref().map(|posterior| known(posterior.known())).transpose()?;
+        let device = device.device.clone();
+        Ok(Self { id, network, device, digest, variance, known_log_ratio, variance_choice, core_blocks: CORE_BLOCKS })
+    }
+
+    /// Picture → its side information and at most `budget` symbols, the most important first. With transmitted
+    /// variance, half of them are the values and the other half, in the same order, the logarithms of their variances.
     pub fn modulate(&self, picture: &Picture, budget: usize) -> Result<(Side, Vec<Complex32>), ModelError> {
         let (planes, mean) = Planes::of(picture, BLOCK);
         let grid = side::grid(picture.width(), picture.height());
         let blocks = grid.across * grid.down;
-        let code = self.encode_values(&planes)?;
-        let rates =
-            allocate(&self.energy(&code, &grid), &grid.sizes(), budget).ok_or(ModelError::Budget {
+        let known = self.known_log_ratio.as_ref();
+        let known = known.filter(|_| self.variance_choice == VarianceChoice::Transmitted && !planes.is_flat());
+        let shares = if known.is_some() { 2 } else { 1 };
+        let Encoded { values: code, log_ratios } = self.encode_values(&planes, known.is_some())?;
+        let rates = allocate(&self.energy(&code, &grid), &grid.sizes(), budget / shares).ok_or(
+            ModelError::Budget {
                 given: budget,
-                needed: RATES[0] * blocks,
+                needed: shares * RATES[0] * blocks,
                 unit: "complex symbols",
-            })?;
-        let mut side = Side { width: picture.width(), height: picture.height(), mean, power: None, rates };
+            },
+        )?;
+        let (width, height) = (picture.width(), picture.height());
+        let mut side = Side { width, height, mean, power: None, variance_power: None, rates };
         let gains: Vec<f32> = side.symbols().into_iter().map(gain).collect();
         let places = places(&side);
         let mut symbols: Vec<Complex32> = places
@@ -97,12 +147,17 @@ impl Autoencoder {
                     Complex32::from_polar(1.0, (0.25 + 0.5 * (index % 4) as f32) * std::f32::consts::PI);
             }
         } else {
-            let energy: f64 = symbols.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum();
-            // A symbol is two values.
-            let power = ((energy / (2 * symbols.len()) as f64) as f32).max(f32::MIN_POSITIVE);
-            side.power = Some(power);
-            let scale = 1.0 / (2.0 * power).sqrt();
-            symbols.iter_mut().for_each(|symbol| *symbol *= scale);
+            side.power = Some(scale_to_unit_power(&mut symbols));
+        }
+        if let Some(known) = known {
+            let excess = |place: &u32| {
+                let (pair, block) = (*place as usize / blocks, *place as usize % blocks);
+                let of = |channel: usize| log_ratios[channel * blocks + block] - known[channel];
+                Complex32::new(of(2 * pair), of(2 * pair + 1))
+            };
+            let mut variances: Vec<Complex32> = places.iter().map(excess).collect();
+            side.variance_power = Some(scale_to_unit_power(&mut variances));
+            symbols.extend(variances);
         }
         Ok((side, symbols))
     }
@@ -115,30 +170,48 @@ impl Autoencoder {
         noise_variance: &[f32],
     ) -> Result<Picture, ModelError> {
         let places = places(side);
-        if symbols.len() != places.len() || noise_variance.len() != places.len() {
+        if side.variance_power.is_some() && self.known_log_ratio.is_none() {
+            return Err(ModelError::Side(format!("variances are sent, of which {} knows nothing", self.id)));
+        }
+        let expected = places.len() * if side.variance_power.is_some() { 2 } else { 1 };
+        if symbols.len() != expected || noise_variance.len() != expected {
             return Err(ModelError::Damaged(format!(
-                "{} symbols and {} noise variances came for a picture of {} symbols",
+                "{} symbols and {} noise variances came for a picture of {expected} symbols",
                 symbols.len(),
                 noise_variance.len(),
-                places.len()
             )));
         }
+        let (symbols, variance_symbols) = symbols.split_at(places.len());
+        let (noise_variance, variance_noise) = noise_variance.split_at(places.len());
         let Grid { across, down, .. } = side.grid();
         let mut planes = Planes::zeros(across * BLOCK, down * BLOCK);
         if let Some(power) = side.power {
             let blocks = across * down;
             let gains: Vec<f32> = side.symbols().into_iter().map(gain).collect();
             let mut code = Code::unknown(blocks);
-            for ((&place, symbol), variance) in places.iter().zip(symbols).zip(noise_variance) {
+            let mut resampling = self.known_log_ratio.as_ref().map(|known| {
+                let scale = (2.0 * side.variance_power.unwrap_or(0.0)).sqrt();
+                Resampling { known, scale, rng: StdRng::from_seed(Sha256::digest(side.to_bytes()).into()) }
+            });
+            let arrived = places.iter().zip(symbols).zip(noise_variance);
+            for (index, ((&place, symbol), variance)) in arrived.enumerate() {
                 let (pair, block) = (place as usize / blocks, place as usize % blocks);
-                let value = *symbol * ((2.0 * power).sqrt() / gains[block]);
+                let mut value = *symbol * ((2.0 * power).sqrt() / gains[block]);
+                let mut own = [0.0; 2];
+                if let Some(resampling) = &mut resampling {
+                    let sent = variance_symbols.get(index).zip(variance_noise.get(index));
+                    let drawn;
+                    (drawn, own) = resampling.draw(2 * pair, sent, &self.variance);
+                    value += drawn;
+                }
                 // Of a complex symbol's noise, each value has half; of its power, which is twice that of a value, all.
                 let variance = variance.max(LEAST_VARIANCE) * power / gains[block].powi(2);
                 // Whatever is not a number is not known; `UNKNOWN` is a billion times the power of any value.
                 if value.re.is_finite() && value.im.is_finite() && variance < UNKNOWN {
-                    for (channel, value) in [(2 * pair, value.re), (2 * pair + 1, value.im)] {
+                    for (channel, value, own) in [(2 * pair, value.re, own[0]), (2 * pair + 1, value.im, own[1])]
+                    {
                         code.values[channel * blocks + block] = value;
-                        code.variance[channel * blocks + block] = variance;
+                        code.variance[channel * blocks + block] = variance + own;
                     }
                 }
             }
@@ -161,10 +234,13 @@ impl Autoencoder {
         energy
     }
 
-    /// Planes → values, channel by channel, each channel block by block.
-    fn encode_values(&self, planes: &Planes) -> Result<Vec<f32>, ModelError> {
+    /// Planes → values, and if asked for, how sure the encoder is of them.
+    fn encode_values(&self, planes: &Planes, with_log_ratios: bool) -> Result<Encoded, ModelError> {
         let (across, down) = (planes.width / BLOCK, planes.height / BLOCK);
-        let mut code = vec![0.0; CHANNELS * across * down];
+        let zeros = || vec![0.0; CHANNELS * across * down];
+        let posterior = self.network.posterior.as_ref().filter(|_| with_log_ratios);
+        let mut code =
+            Encoded { values: zeros(), log_ratios: posterior.map_or_else(Vec::new, |_| zeros()) };
         let reach = ENCODER_REACH / BLOCK;
         for rows in spans(down, self.core_blocks, reach) {
             for columns in spans(across, self.core_blocks, reach) {
@@ -176,9 +252,16 @@ impl Autoencoder {
                 );
                 let shape = [1, 3, rows.length * BLOCK, columns.length * BLOCK];
                 let input = Tensor::<4>::from_data(TensorData::new(window, shape), &self.device);
-                let output = values(self.network.encoder.forward(input))?;
+                let (output, features) = self.network.encoder.forward_with_features(input);
+                let output = values(output)?;
                 for channel in 0..CHANNELS {
-                    copy_kept(&output, &mut code, channel, &rows, &columns, across, down, 1);
+                    copy_kept(&output, &mut code.values, channel, &rows, &columns, across, down, 1);
+                }
+                if let Some(posterior) = posterior {
+                    let output = values(posterior.log_ratio(features))?;
+                    for channel in 0..CHANNELS {
+                        copy_kept(&output, &mut code.log_ratios, channel, &rows, &columns, across, down, 1);
+                    }
                 }
             }
         }
@@ -234,6 +317,50 @@ impl Code {
     }
 }
 
+/// Draws values from the distribution that the encoder meant.
+struct Resampling<'a> {
+    known: &'a [f32],
+    /// Amplitude of the logarithms that were sent.
+    scale: f32,
+    rng: StdRng,
+}
+
+impl Resampling<'_> {
+    /// What is added to the values of `channel` and the next one, and with which variances. `sent`: the symbol that tells
+    /// the logarithms of their variances, and its noise variance.
+    fn draw(
+        &mut self,
+        channel: usize,
+        sent: Option<(&Complex32, &f32)>,
+        variance: &[f32],
+    ) -> (Complex32, [f32; 2]) {
+        // The best linear estimate of a symbol of power one: nothing, if nothing is known of it.
+        let excess = sent
+            .filter(|(_, noise)| **noise >= 0.0)
+            .map(|(symbol, noise)| *symbol * (self.scale / (1.0 + noise)))
+            .filter(|excess| excess.is_finite())
+            .unwrap_or(Complex32::ZERO);
+        let (least, most) = LOG_RATIOS.into_inner();
+        let own = [(channel, excess.re), (channel + 1, excess.im)].map(|(channel, excess)| {
+            variance[channel] * (self.known[channel] + excess).clamp(least, most).exp()
+        });
+        let [re, im] = own.map(|variance| {
+            let normal: f32 = StandardNormal.sample(&mut self.rng);
+            variance.sqrt() * normal
+        });
+        (Complex32::new(re, im), own)
+    }
+}
+
+/// Scales symbols to unit mean power; returns the mean square of the values that they were, two a symbol.
+fn scale_to_unit_power(symbols: &mut [Complex32]) -> f32 {
+    let energy: f64 = symbols.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum();
+    let power = ((energy / (2 * symbols.len()) as f64) as f32).max(f32::MIN_POSITIVE);
+    let scale = 1.0 / (2.0 * power).sqrt();
+    symbols.iter_mut().for_each(|symbol| *symbol *= scale);
+    power
+}
+
 /// The pairs of values that are sent, each as pair · blocks + block: all first pairs, then all second ones, and so on.
 fn places(side: &Side) -> Vec<u32> {
     let symbols = side.symbols();
@@ -276,7 +403,7 @@ fn copy_kept(
 
 impl System for Autoencoder {
     fn id(&self) -> SystemId {
-        SystemId::Ae
+        self.id
     }
 
     fn model(&self) -> ModelDigest {
@@ -311,7 +438,7 @@ impl System for Autoencoder {
         check_origin(received, self)?;
         let side = Side::parse(&received.side)?;
         let [ReceivedFeature::Analog { symbols, noise_variance }] = received.features.as_slice() else {
-            return Err(ModelError::Damaged("a message of the system ae has one analog feature".into()));
+            return Err(ModelError::Damaged(format!("a message of the system {} has one analog feature", self.id)));
         };
         let picture = self.demodulate(&side, symbols, noise_variance)?;
         let trust = |variance: &f32| f64::from(if *variance >= 0.0 { 1.0 / (1.0 + variance) } else { 0.0 });

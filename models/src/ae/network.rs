@@ -26,6 +26,7 @@ use crate::convolution::convolve;
 
 use super::basis::{BLOCK, BLOCK_VALUES, Basis};
 use super::layers::{Mix, Residual, convolution, fold, silent_convolution, unfold};
+use super::posterior::Posterior;
 
 /// Real values a block, at most: 128 complex symbols for 768 values, a bandwidth ratio of 1/6.
 pub const CHANNELS: usize = 256;
@@ -37,7 +38,8 @@ pub const ENCODER_REACH: usize = 160;
 pub const DECODER_REACH: usize = 192;
 
 const ENCODER_EIGHTH: usize = 64;
-const ENCODER_SIXTEENTH: usize = 128;
+/// Features of a block, inside the encoder.
+pub const ENCODER_SIXTEENTH: usize = 128;
 const DECODER_SIXTEENTH: usize = 128;
 const DECODER_EIGHTH: usize = 64;
 const DECODER_QUARTER: usize = 48;
@@ -81,12 +83,19 @@ pub struct Network {
     pub encoder: Encoder,
     /// From received symbols to picture.
     pub decoder: Decoder,
+    /// How sure the encoder is of its values; `ae` has none.
+    pub posterior: Option<Posterior>,
 }
 
 impl Network {
     /// A network that has learned nothing: linear transmission over `basis` ([`CHANNELS`] rows).
     pub fn new(basis: &Basis, device: &Device) -> Self {
-        Self { encoder: Encoder::new(basis, device), decoder: Decoder::new(basis, device) }
+        Self { encoder: Encoder::new(basis, device), decoder: Decoder::new(basis, device), posterior: None }
+    }
+
+    /// The same with a posterior that has learned nothing.
+    pub fn variational(self, device: &Device) -> Self {
+        Self { posterior: Some(Posterior::new(device)), ..self }
     }
 }
 
@@ -122,6 +131,11 @@ impl Encoder {
 
     /// `[B, 3, H, W]`, values about zero, sides multiples of [`BLOCK`] → `[B, CHANNELS, H/16, W/16]`, unscaled.
     pub fn forward(&self, picture: Tensor<4>) -> Tensor<4> {
+        self.forward_with_features(picture).0
+    }
+
+    /// As [`forward`](Self::forward), with the features that the values came from, `[B, ENCODER_SIXTEENTH, H/16, W/16]`.
+    pub fn forward_with_features(&self, picture: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let linear = self.linear.forward(fold(picture.clone(), BLOCK));
         let spread = self.spread.val().reshape([1, CHANNELS, 1, 1]);
         // Pictures vary about zero by some 0.25; the layers like values near one.
@@ -136,8 +150,8 @@ impl Encoder {
             hidden = block.forward(hidden);
         }
         let gate = convolve(&self.gate, hidden.clone(), None, false);
-        let correction = convolve(&self.correction, hidden, None, false);
-        linear.clone() + linear * gate + correction * spread
+        let correction = convolve(&self.correction, hidden.clone(), None, false);
+        (linear.clone() + linear * gate + correction * spread, hidden)
     }
 }
 
@@ -166,6 +180,11 @@ impl Decoder {
             quarter: residuals(2, DECODER_QUARTER, device),
             refinement: silent_convolution(DECODER_QUARTER, 48, 3, device),
         }
+    }
+
+    /// Logarithm of the variance of each channel as it is sent, over natural pictures.
+    pub fn log_variance(&self) -> Tensor<1> {
+        self.log_variance.val()
     }
 
     /// Variance of each channel as it is sent, over natural pictures.

@@ -2,12 +2,13 @@
 //!
 //! | byte | content |
 //! |---|---|
-//! | 0 | version of this layout, 1 |
+//! | 0 | version of this layout, 1; 2 with the variances' power |
 //! | 1–2 | width in pixels, little endian |
 //! | 3–4 | height in pixels, little endian |
 //! | 5–7 | mean red, green, blue, 0 to 255 |
 //! | 8–9 | power of the encoder's values, 256 · log2, little endian; −32768: the picture is of one colour |
-//! | 10– | rate of each cell (see [`super::rates`]), row by row, three bits each from the lowest bit of a byte up |
+//! | 10–11 | in version 2 only, `vae` and `vscc`: power of the logarithms of the variances that follow the values, as above |
+//! | then | rate of each cell (see [`super::rates`]), row by row, three bits each from the lowest bit of a byte up |
 
 use semcast_common::content::check_size;
 
@@ -20,6 +21,7 @@ const FIXED_BYTES: usize = 10;
 /// Bits of a rate.
 const RATE_BITS: usize = 3;
 const VERSION: u8 = 1;
+const VERSION_WITH_VARIANCES: u8 = 2;
 const FLAT: i16 = i16::MIN;
 
 /// What the decoder must know of a picture.
@@ -33,6 +35,9 @@ pub struct Side {
     pub mean: [u8; 3],
     /// Mean square of the values that are sent, before they are scaled to unit power; none for a picture of one colour.
     pub power: Option<f32>,
+    /// Mean square of the logarithms of the variances that are sent after the values, before they are scaled to unit
+    /// power; none if none are sent.
+    pub variance_power: Option<f32>,
     /// Rate of each cell, an index into [`RATES`].
     pub rates: Vec<u8>,
 }
@@ -57,16 +62,18 @@ impl Side {
     /// To bytes. A power is rounded to a 256th of an octave.
     pub fn to_bytes(&self) -> Vec<u8> {
         let level = |power: f32| (256.0 * power.log2()).round().clamp(-32_000.0, 32_000.0) as i16;
-        let mut bytes = vec![VERSION];
+        let mut bytes = vec![if self.variance_power.is_some() { VERSION_WITH_VARIANCES } else { VERSION }];
         bytes.extend((self.width as u16).to_le_bytes());
         bytes.extend((self.height as u16).to_le_bytes());
         bytes.extend(self.mean);
         bytes.extend(self.power.map_or(FLAT, level).to_le_bytes());
-        bytes.resize(FIXED_BYTES + (RATE_BITS * self.rates.len()).div_ceil(8), 0);
+        bytes.extend(self.variance_power.map(|power| level(power).to_le_bytes()).into_iter().flatten());
+        let rates = bytes.len();
+        bytes.resize(rates + (RATE_BITS * self.rates.len()).div_ceil(8), 0);
         for (cell, &rate) in self.rates.iter().enumerate() {
             for bit in 0..RATE_BITS {
                 let at = RATE_BITS * cell + bit;
-                bytes[FIXED_BYTES + at / 8] |= (rate >> bit & 1) << (at % 8);
+                bytes[rates + at / 8] |= (rate >> bit & 1) << (at % 8);
             }
         }
         bytes
@@ -79,9 +86,18 @@ impl Side {
         else {
             return Err(ModelError::Side(format!("{} bytes instead of at least {FIXED_BYTES}", bytes.len())));
         };
-        if version != VERSION {
-            return Err(ModelError::Side(format!("version {version} instead of {VERSION}")));
-        }
+        let power = |bytes| match i16::from_le_bytes(bytes) {
+            FLAT => None,
+            level => Some((f32::from(level) / 256.0).clamp(-60.0, 60.0).exp2()),
+        };
+        let (variance_power, packed) = match (version, packed.split_first_chunk()) {
+            (VERSION, _) => (None, packed),
+            (VERSION_WITH_VARIANCES, Some((&bytes, packed))) => (power(bytes), packed),
+            _ => {
+                let text = format!("version {version} instead of {VERSION} or {VERSION_WITH_VARIANCES}, or cut off");
+                return Err(ModelError::Side(text));
+            }
+        };
         let (width, height) =
             (u32::from(u16::from_le_bytes([w0, w1])), u32::from(u16::from_le_bytes([h0, h1])));
         check_size(width, height).map_err(|error| ModelError::Side(error.to_string()))?;
@@ -92,11 +108,8 @@ impl Side {
         }
         let bit = |at: usize| packed[at / 8] >> (at % 8) & 1;
         let rate = |cell: usize| (0..RATE_BITS).map(|index| bit(RATE_BITS * cell + index) << index).sum();
-        let power = match i16::from_le_bytes([p0, p1]) {
-            FLAT => None,
-            level => Some((f32::from(level) / 256.0).clamp(-60.0, 60.0).exp2()),
-        };
-        Ok(Self { width, height, mean: [red, green, blue], power, rates: (0..cells).map(rate).collect() })
+        let (mean, power) = ([red, green, blue], power([p0, p1]));
+        Ok(Self { width, height, mean, power, variance_power, rates: (0..cells).map(rate).collect() })
     }
 }
 
@@ -111,9 +124,12 @@ mod tests {
         for (width, height) in [(768, 513), (1, 1), (16_384, 2000)] {
             let cells = grid(width, height).cells();
             let rates = (0..cells).map(|cell| (cell * 5 % 8) as u8).collect();
-            let side = Side { width, height, mean: [1, 2, 255], power: Some(0.25), rates };
+            let side =
+                Side { width, height, mean: [1, 2, 255], power: Some(0.25), variance_power: None, rates };
             assert_eq!(Side::parse(&side.to_bytes()).unwrap(), side);
-            assert!(side.to_bytes().len() <= MAX_SIDE_BYTES);
+            let with_variances = Side { variance_power: Some(4.0), ..side.clone() };
+            assert_eq!(Side::parse(&with_variances.to_bytes()).unwrap(), with_variances);
+            assert!(with_variances.to_bytes().len() <= MAX_SIDE_BYTES);
             let flat = Side { power: None, ..side };
             assert_eq!(Side::parse(&flat.to_bytes()).unwrap(), flat);
         }
@@ -125,12 +141,13 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..64), width in 1_u16..3000, height in 1_u16..3000,
         ) {
             let _ = Side::parse(&bytes);
-            let mut likely = vec![1];
+            let mut likely = vec![1 + (width % 2) as u8];
             likely.extend(width.to_le_bytes());
             likely.extend(height.to_le_bytes());
             likely.extend(bytes);
             if let Ok(side) = Side::parse(&likely) {
                 prop_assert!(side.power.is_none_or(f32::is_finite));
+                prop_assert!(side.variance_power.is_none_or(f32::is_finite));
                 prop_assert!(side.rates.iter().all(|&rate| usize::from(rate) < RATES.len()));
                 prop_assert_eq!(side.symbols().len(), side.grid().across * side.grid().down);
             }

@@ -14,6 +14,11 @@ fn system() -> Autoencoder {
     Autoencoder::new(&open_device(DeviceChoice::Cpu).unwrap()).unwrap()
 }
 
+fn variational(id: SystemId, variance: VarianceChoice) -> Autoencoder {
+    let bytes = if id == SystemId::Vae { weights::VAE } else { weights::VSCC };
+    Autoencoder::variational(id, bytes.to_vec(), variance, &open_device(DeviceChoice::Cpu).unwrap()).unwrap()
+}
+
 /// The upper left part of the test card.
 fn picture(width: u32, height: u32) -> Picture {
     let card = test_card::draw(3).unwrap();
@@ -168,7 +173,7 @@ proptest! {
             prop_oneof![any::<f32>(), Just(f32::NAN), Just(f32::INFINITY), Just(0.0), -2.0_f32..2.0], 3 * 32),
         power in any::<i16>(),
     ) {
-        let side = Side { width: 20, height: 30, mean: [9; 3], power: Some(1.0), rates: vec![0; 4] };
+        let side = Side { width: 20, height: 30, mean: [9; 3], power: Some(1.0), variance_power: None, rates: vec![0; 4] };
         let mut bytes = side.to_bytes();
         bytes[8..10].copy_from_slice(&power.to_le_bytes());
         let side = Side::parse(&bytes).unwrap();
@@ -176,6 +181,130 @@ proptest! {
         let picture = system().demodulate(&side, &symbols, &values[64..]).unwrap();
         prop_assert_eq!((picture.width(), picture.height()), (20, 30));
     }
+}
+
+const CHOICES: [VarianceChoice; 2] = [VarianceChoice::Fixed, VarianceChoice::Transmitted];
+
+#[test]
+fn variational_systems_send_every_rate_and_size() {
+    for id in [SystemId::Vae, SystemId::Vscc] {
+        for variance in CHOICES {
+            let mut system = variational(id, variance);
+            for (width, height, rate) in [(1, 1, 256), (17, 33, 16), (64, 50, 40), (80, 31, 110), (33, 95, 300)] {
+                let picture = picture(width, height);
+                let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
+                let budget = Budget { symbols: rate * blocks, bytes: 0 };
+                let message = system.encode(&Content::Picture(picture.clone()), budget).unwrap();
+                assert_eq!(message.system, id);
+                let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
+                assert!(symbols.len() <= budget.symbols, "{} of {}", symbols.len(), budget.symbols);
+                let power = symbols.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / symbols.len() as f32;
+                assert!((power - 1.0).abs() < 1e-3, "{power}");
+                let message = received(&message, 1e-3);
+                let Content::Picture(arrived) = system.decode(&message).unwrap().content else {
+                    panic!("a picture came back as text")
+                };
+                let quality = psnr_db(&picture, &arrived).unwrap();
+                assert!(quality > 18.0, "{id} {variance:?} {width}x{height}: {quality} dB");
+                // What is drawn follows from the message: every receiver sees the same.
+                assert_eq!(system.decode(&message).unwrap().content, Content::Picture(arrived));
+            }
+        }
+    }
+}
+
+#[test]
+fn variational_systems_get_better_with_the_snr() {
+    let picture = picture(256, 192);
+    for id in [SystemId::Vae, SystemId::Vscc] {
+        let system = variational(id, VarianceChoice::Fixed);
+        let by_snr = [-5.0, 5.0, 15.0].map(|snr| over_noise(&system, &picture, 48, snr));
+        assert!(by_snr.windows(2).all(|pair| pair[1] > pair[0] + 0.5), "{id}: {by_snr:?}");
+    }
+}
+
+#[test]
+fn what_is_drawn_has_the_variance_that_is_announced() {
+    let (known, variance) = (vec![0.2_f32.ln(), 0.05_f32.ln()], [3.0, 0.5]);
+    let draws = |sent: Option<(Complex32, f32)>| {
+        let mut resampling = Resampling { known: &known, scale: 2.0, rng: StdRng::seed_from_u64(1) };
+        let mut sums = [0.0_f32; 2];
+        let mut announced = [0.0; 2];
+        for _ in 0..20_000 {
+            let drawn;
+            (drawn, announced) =
+                resampling.draw(0, sent.as_ref().map(|(symbol, noise)| (symbol, noise)), &variance);
+            sums[0] += drawn.re * drawn.re / 20_000.0;
+            sums[1] += drawn.im * drawn.im / 20_000.0;
+        }
+        for (found, announced) in sums.into_iter().zip(announced) {
+            assert!((found / announced - 1.0).abs() < 0.04, "{found} instead of {announced}");
+        }
+        announced
+    };
+    let fixed = draws(None);
+    assert!((fixed[0] - 0.6).abs() < 1e-5 && (fixed[1] - 0.025).abs() < 1e-6, "{fixed:?}");
+    // Symbols of amplitude a, with no noise, say ln σ² = known + 2a.
+    let sent = draws(Some((Complex32::new(0.5, -0.25), 0.0)));
+    assert!((sent[0] / fixed[0] - 1.0_f32.exp()).abs() < 1e-4, "{sent:?}");
+    assert!((sent[1] / fixed[1] - (-0.5_f32).exp()).abs() < 1e-4, "{sent:?}");
+    // Half noise: half as far from what is known; nothing but noise, or nothing at all: what is known.
+    let noisy = draws(Some((Complex32::new(0.5, 0.0), 1.0)));
+    assert!((noisy[0] / fixed[0] - 0.5_f32.exp()).abs() < 1e-4, "{noisy:?}");
+    for lost in [(Complex32::ZERO, f32::INFINITY), (Complex32::new(f32::NAN, 1e30), 1.0), (Complex32::ONE, f32::NAN)] {
+        assert_eq!(draws(Some(lost)), fixed);
+    }
+}
+
+#[test]
+fn lost_variances_cost_little_and_lost_values_the_picture() {
+    let system = variational(SystemId::Vscc, VarianceChoice::Transmitted);
+    let picture = picture(256, 192);
+    let (side, sent) = system.modulate(&picture, 96 * 192).unwrap();
+    let quality = |lost: std::ops::Range<usize>| {
+        let (mut symbols, mut variance) = (noisy(&sent, 0.01, 9), vec![0.01; sent.len()]);
+        symbols[lost.clone()].fill(Complex32::ZERO);
+        variance[lost].fill(f32::INFINITY);
+        psnr_db(&picture, &system.demodulate(&side, &symbols, &variance).unwrap()).unwrap()
+    };
+    let half = sent.len() / 2;
+    let (whole, no_variances, no_values) = (quality(0..0), quality(half..sent.len()), quality(0..half));
+    assert!((whole - no_variances).abs() < 2.0, "{whole} dB, without variances {no_variances} dB");
+    assert!(no_values < whole - 5.0, "{whole} dB, without values {no_values} dB");
+}
+
+#[test]
+fn hostile_messages_to_variational_systems_give_a_picture_or_an_error() {
+    let vscc = variational(SystemId::Vscc, VarianceChoice::Fixed);
+    let ae = system();
+    let hostile = prop_oneof![any::<f32>(), Just(f32::NAN), Just(f32::NEG_INFINITY), Just(0.0), -2.0_f32..2.0];
+    let values = proptest::collection::vec(hostile, 3 * 64);
+    proptest!(ProptestConfig { cases: 24, ..ProptestConfig::default() }, |(values in values, powers in any::<[u8; 4]>())| {
+        let rates = vec![0; 4];
+        let side =
+            Side { width: 20, height: 30, mean: [9; 3], power: Some(1.0), variance_power: Some(1.0), rates };
+        let mut bytes = side.to_bytes();
+        bytes[8..12].copy_from_slice(&powers);
+        let side = Side::parse(&bytes).unwrap();
+        let symbols: Vec<_> =
+            values[..64].iter().zip(&values[64..128]).map(|(re, im)| Complex32::new(*re, *im)).collect();
+        match side.variance_power {
+            Some(_) => {
+                let picture = vscc.demodulate(&side, &symbols, &values[128..]).unwrap();
+                prop_assert_eq!((picture.width(), picture.height()), (20, 30));
+                let error = ae.demodulate(&side, &symbols, &values[128..]).unwrap_err().to_string();
+                prop_assert!(error.contains("of which ae knows nothing"), "{}", error);
+            }
+            None => prop_assert!(vscc.demodulate(&side, &symbols, &values[128..]).is_err()),
+        }
+    });
+}
+
+#[test]
+fn weights_of_ae_are_not_taken_for_those_of_vscc() {
+    let device = open_device(DeviceChoice::Cpu).unwrap();
+    let wrong = Autoencoder::variational(SystemId::Vscc, weights::DEFAULT.to_vec(), VarianceChoice::Fixed, &device);
+    assert!(matches!(wrong, Err(ModelError::Internal(text)) if text.contains("the weights of vscc do not load")));
 }
 
 /// Random pictures of several sizes through encoder and decoder on both devices, each half fed with the CPU's values, and

@@ -9,13 +9,12 @@ use sha2::{Digest, Sha256};
 use super::basis::Basis;
 use super::network::{CHANNELS, Network};
 
-/// The weights that come with the program; their card lies beside them.
+/// The weights of `ae` that come with the program; their card lies beside them.
 pub static DEFAULT: &[u8] = include_bytes!("../../weights/ae.safetensors");
-
-/// The name of the default weights: the first bytes of their SHA-256.
-pub fn digest() -> ModelDigest {
-    digest_of(DEFAULT)
-}
+/// Those of `vae`.
+pub static VAE: &[u8] = include_bytes!("../../weights/vae.safetensors");
+/// Those of `vscc`.
+pub static VSCC: &[u8] = include_bytes!("../../weights/vscc.safetensors");
 
 /// The name of a weight file.
 pub fn digest_of(bytes: &[u8]) -> ModelDigest {
@@ -24,7 +23,7 @@ pub fn digest_of(bytes: &[u8]) -> ModelDigest {
 }
 
 /// The bytes of a weight file.
-pub fn to_bytes(network: &Network) -> Result<Vec<u8>, String> {
+pub fn to_bytes(network: &impl ModuleSnapshot) -> Result<Vec<u8>, String> {
     let mut store = SafetensorsStore::from_bytes(None)
         .with_to_adapter(FloatCastAdapter::to(DType::F16))
         .skip_enum_variants(true);
@@ -32,9 +31,18 @@ pub fn to_bytes(network: &Network) -> Result<Vec<u8>, String> {
     store.get_bytes().map_err(|error| error.to_string())
 }
 
-/// The network in a weight file.
+/// The network in a weight file of `ae`.
 pub fn from_bytes(bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
-    let mut network = Network::new(&Basis::typical(CHANNELS), device);
+    load(Network::new(&Basis::typical(CHANNELS), device), bytes)
+}
+
+/// The network in a weight file of `vae` or `vscc`.
+pub fn variational_from_bytes(bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
+    load(Network::new(&Basis::typical(CHANNELS), device).variational(device), bytes)
+}
+
+/// A network with the numbers of a weight file instead of its own; they must be of the same shape.
+pub fn load<M: ModuleSnapshot>(mut network: M, bytes: Vec<u8>) -> Result<M, String> {
     let mut store = SafetensorsStore::from_bytes(Some(bytes))
         .with_from_adapter(FloatCastAdapter::to(DType::F32))
         .skip_enum_variants(true);

@@ -1,13 +1,14 @@
-//! Training of the `ae` system: pictures → its weights.
+//! Training of the systems `ae`, `vae` and `vscc`: pictures → their weights.
 //!
 //! Each step sends random crops over random channels (see [`super::channel`]) and lowers the mean over the groups of
 //! `ln(mean square error)`, which is the mean PSNR but for a factor: every rate and SNR counts alike, in decibels.
-//! Powers are normalised over each group exactly as they are over a picture when it is sent.
+//! Powers are normalised over each group exactly as they are over a picture when it is sent. To `vae` and `vscc`, their
+//! divergence is added (see [`crate::vscc::losses`]), over the values that arrive.
 
-mod strip;
+pub(super) mod strip;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand::rngs::StdRng;
 use semcast_common::content::Picture;
 
@@ -19,9 +20,9 @@ use super::task::{Figure, Outcome, Task};
 use crate::ae::basis::{BLOCK, BLOCK_VALUES, Basis};
 use crate::ae::network::{CHANNELS, Network, UNKNOWN};
 use crate::ae::weights;
+use crate::vscc::losses::{Method, loss, matching};
+use crate::vscc::transmission::{distance, normal};
 
-/// Below this mean square error, a group counts little: 45 dB.
-const ERROR_FLOOR: f32 = 3.0e-5;
 /// Crops on which the starting transform is measured.
 const BASIS_GROUPS: usize = 100;
 /// Complex symbols a block at which held-out pictures are sent: a bandwidth ratio of 1/16.
@@ -31,8 +32,9 @@ const VALIDATION_SIDE: usize = 192;
 /// SNRs at which held-out pictures are sent, dB.
 const VALIDATION_SNR_DB: [f32; 3] = [0.0, 10.0, 20.0];
 
-/// The `ae` system, as it is trained.
+/// One of the systems `ae`, `vae` and `vscc`, as it is trained.
 pub struct Ae {
+    method: Method,
     batch: usize,
     crop: usize,
 }
@@ -41,11 +43,30 @@ pub struct Ae {
 pub struct Batch {
     crops: Crops,
     channel: Draw,
+    /// Seed of what the receiver draws.
+    seed: u64,
+}
+
+/// What becomes of crops that are sent.
+struct Sent {
+    /// Mean square error of each group.
+    errors: Tensor<1>,
+    /// The crops that arrive.
+    arrived: Tensor<4>,
+    /// Divergence of each group, nats.
+    divergence: Option<Tensor<1>>,
+    /// How far the known variances are from the mean of the variances.
+    knowledge: Option<Tensor<1>>,
 }
 
 impl Ae {
     /// `batch` crops a step, a multiple of two; crops of `crop` pixels, a multiple of 16.
     pub fn new(batch: usize, crop: usize) -> Result<Self, TrainingError> {
+        Self::with(Method::Ae, batch, crop)
+    }
+
+    /// The same with one of the three losses.
+    pub fn with(method: Method, batch: usize, crop: usize) -> Result<Self, TrainingError> {
         let wrong = |message: &str| Err(TrainingError::Setting(message.into()));
         if batch == 0 || !batch.is_multiple_of(GROUP) {
             return wrong("the batch must be a multiple of 2, at least 2");
@@ -53,7 +74,12 @@ impl Ae {
         if !(32..=1024).contains(&crop) || !crop.is_multiple_of(BLOCK) {
             return wrong("the crop must be a multiple of 16 pixels, 32 to 1024");
         }
-        Ok(Self { batch, crop })
+        method.check().map_err(TrainingError::Setting)?;
+        Ok(Self { method, batch, crop })
+    }
+
+    fn transmit(&self, network: &Network, batch: &Batch, device: &Device) -> Sent {
+        transmit(network, self.method, &batch.crops, &batch.channel, batch.seed, device)
     }
 }
 
@@ -62,13 +88,15 @@ impl Task for Ae {
     type Batch = Batch;
 
     fn name(&self) -> &str {
-        "ae"
+        self.method.name()
     }
 
     fn describe(&self) -> String {
-        "A convolutional autoencoder for joint source-channel coding of pictures: one network for all rates from 8 to \
-         128 complex symbols a block of 16 x 16 pixels, and for all SNRs."
-            .into()
+        format!(
+            "{} for joint source-channel coding of pictures: one network for all rates from 8 to 128 complex symbols a \
+             block of 16 x 16 pixels, and for all SNRs.",
+            self.method.describe("A convolutional autoencoder")
+        )
     }
 
     fn least_side(&self) -> usize {
@@ -84,7 +112,8 @@ impl Task for Ae {
         let blocks = blocks(&crops);
         let basis = Basis::measure(blocks.chunks_exact(BLOCK_VALUES), CHANNELS);
         device.seed(seed);
-        Ok(Network::new(&basis, device))
+        let network = Network::new(&basis, device);
+        Ok(if self.method.is_variational() { network.variational(device) } else { network })
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> Batch {
@@ -92,12 +121,18 @@ impl Task for Ae {
         let crops = pictures.crops(groups, self.crop, rng);
         let settings: Vec<Setting> = (0..groups).map(|_| Setting::random(rng)).collect();
         let channel = draw(&settings, &crops.activity(), rng);
-        Batch { crops, channel }
+        Batch { crops, channel, seed: rng.random() }
     }
 
     fn run(&self, network: &Network, batch: &Batch, device: &Device) -> Outcome {
-        let (errors, _) = transmit(network, &batch.crops, &batch.channel, device);
-        Outcome { loss: errors.clone().add_scalar(ERROR_FLOOR).log().mean(), errors }
+        let sent = self.transmit(network, batch, device);
+        let values = GROUP * 3 * batch.crops.side * batch.crops.side;
+        let whole = loss(sent.errors.clone(), sent.divergence, values).mean();
+        let loss = match sent.knowledge {
+            Some(knowledge) => whole + knowledge,
+            None => whole,
+        };
+        Outcome { loss, errors: sent.errors }
     }
 
     fn validate(&self, network: &Network, pictures: &Pictures, device: &Device) -> Vec<Figure> {
@@ -106,15 +141,15 @@ impl Task for Ae {
             let setting = Setting { adaptation: 0.7, ..Setting::awgn(VALIDATION_SYMBOLS, snr_db) };
             let settings = vec![setting; crops.groups];
             let channel = draw(&settings, &crops.activity(), &mut StdRng::seed_from_u64(7));
-            let (errors, _) = transmit(network, &crops, &channel, device);
-            let errors: Vec<f32> = errors.into_data().iter::<f32>().collect();
+            let sent = transmit(network, self.method, &crops, &channel, 7, device);
+            let errors: Vec<f32> = sent.errors.into_data().iter::<f32>().collect();
             (format!("psnr_db_{snr_db}"), psnr_db(&errors))
         };
         VALIDATION_SNR_DB.map(figure).into()
     }
 
     fn strip(&self, network: &Network, pictures: &Pictures, device: &Device) -> Option<Picture> {
-        strip::draw(network, pictures, device)
+        strip::draw(network, self.method, pictures, device)
     }
 
     fn to_bytes(&self, network: &Network) -> Result<Vec<u8>, String> {
@@ -122,7 +157,13 @@ impl Task for Ae {
     }
 
     fn from_bytes(&self, bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
-        weights::from_bytes(bytes, device)
+        if !self.method.is_variational() {
+            return weights::from_bytes(bytes, device);
+        }
+        // Training may also begin with the weights of `ae`.
+        weights::variational_from_bytes(bytes.clone(), device).or_else(|error| {
+            weights::from_bytes(bytes, device).map(|network| network.variational(device)).map_err(|_| error)
+        })
     }
 }
 
@@ -150,8 +191,15 @@ fn blocks(crops: &Crops) -> Vec<f32> {
     blocks
 }
 
-/// Sends crops over a drawn channel; mean square error of each group, and the crops that arrive.
-fn transmit(network: &Network, crops: &Crops, channel: &Draw, device: &Device) -> (Tensor<1>, Tensor<4>) {
+/// Sends crops over a drawn channel.
+fn transmit(
+    network: &Network,
+    method: Method,
+    crops: &Crops,
+    channel: &Draw,
+    seed: u64,
+    device: &Device,
+) -> Sent {
     let (groups, side) = (crops.groups, crops.side);
     let (count, places) = (groups * GROUP, side / BLOCK);
     let tensor = |values: &[f32], shape: [usize; 4]| {
@@ -159,7 +207,7 @@ fn transmit(network: &Network, crops: &Crops, channel: &Draw, device: &Device) -
     };
     let code = [count, CHANNELS, places, places];
     let picture = tensor(&crops.values, [count, 3, side, side]);
-    let code_values = network.encoder.forward(picture.clone());
+    let (code_values, features) = network.encoder.forward_with_features(picture.clone());
     let values = code_values.clone() * tensor(&channel.sent, code);
     // Mean power of a sent value, over each group: the unit of the noise.
     let shares = Tensor::<1>::from_data(TensorData::new(channel.sent_share.clone(), [groups]), device);
@@ -168,9 +216,54 @@ fn transmit(network: &Network, crops: &Crops, channel: &Draw, device: &Device) -
     let power = power.add_scalar(1e-8).repeat_dim(1, GROUP).reshape([count, 1, 1, 1]);
     let arrives = tensor(&channel.arrives, code);
     let unknown = arrives.clone().sub_scalar(1.0).mul_scalar(-UNKNOWN);
-    let received = code_values * arrives + tensor(&channel.noise, code) * power.clone().sqrt();
-    let variance = tensor(&channel.variance, code) * power + unknown;
-    let decoded = network.decoder.forward(received, variance);
-    let squares = (decoded.clone() - picture).square().reshape([groups, GROUP * 3 * side * side]);
-    (squares.mean_dim(1).reshape([groups]), decoded)
+    let mut received =
+        code_values.clone() * arrives.clone() + tensor(&channel.noise, code) * power.clone().sqrt();
+    let mut variance = tensor(&channel.variance, code) * power + unknown;
+    let (mut divergence, mut knowledge) = (None, None);
+    if let Some(posterior) = &network.posterior {
+        let spread = network.decoder.log_variance().exp().reshape([1, CHANNELS, 1, 1]);
+        let ratio = posterior.log_ratio(features).exp();
+        let known = posterior.known().reshape([1, CHANNELS, 1, 1]);
+        knowledge = Some(distance(known, ratio.clone().detach()).mean());
+        let noise = variance.clone() / spread.clone();
+        divergence = matching(method, code_values / spread.clone().sqrt(), ratio.clone(), noise).map(|nats| {
+            let nats = (nats * arrives.clone()).reshape([groups, GROUP * CHANNELS * places * places]);
+            nats.sum_dim(1).reshape([groups])
+        });
+        let own = ratio * spread * arrives;
+        let drawn = normal(code, &mut StdRng::seed_from_u64(seed), device);
+        // The root of nothing has no slope.
+        received = received + own.clone().add_scalar(1e-12).sqrt() * drawn;
+        variance = variance + own;
+    }
+    let arrived = network.decoder.forward(received, variance);
+    let squares = (arrived.clone() - picture).square().reshape([groups, GROUP * 3 * side * side]);
+    Sent { errors: squares.mean_dim(1).reshape([groups]), arrived, divergence, knowledge }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What does not arrive has no part in the divergence, whatever the method.
+    #[test]
+    fn lost_values_cost_no_divergence_and_others_do() {
+        let device = Device::flex();
+        let network = Network::new(&Basis::typical(CHANNELS), &device).variational(&device);
+        let side = 32;
+        let values = (0..GROUP * 3 * side * side).map(|at| (at * 31 % 101) as f32 / 100.0 - 0.5).collect();
+        let crops = Crops { values, groups: 1, side };
+        let nats = |method, lost| -> f32 {
+            let setting = Setting { lost, ..Setting::awgn(48, 5.0) };
+            let channel = draw(&[setting], &crops.activity(), &mut StdRng::seed_from_u64(1));
+            let sent = transmit(&network, method, &crops, &channel, 1, &device);
+            sent.divergence.map_or(0.0, |nats| nats.sum().into_scalar())
+        };
+        assert_eq!(nats(Method::Ae, 0.0), 0.0);
+        for method in [Method::Vae, Method::Vscc { d: 1.0 }] {
+            assert_eq!(nats(method, 1.0), 0.0);
+            assert!(nats(method, 0.0) > 1.0);
+        }
+        assert!(nats(Method::Vae, 0.0) > nats(Method::Vscc { d: 1.0 }, 0.0), "the noise is the channel's share");
+    }
 }

@@ -6,7 +6,8 @@
 //! In the order of the chain:
 //! - [`pack`], [`pictures`]: folders of photographs → random crops.
 //! - [`channel`]: a random channel for each group of crops: rate, SNR, fading, losses.
-//! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of the `ae` system.
+//! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of `ae`, `vae` and `vscc`. [`paper`]: that of the
+//!   network that these come from.
 //! - [`loader`], [`run`]: the loop that all share. [`checkpoint`], [`card`]: what it leaves behind.
 //! - [`parameters`]: a network's numbers as plain vectors, and their moving average.
 

@@ -22,6 +22,34 @@ pub enum Method {
 }
 
 impl Method {
+    /// The system that is trained by it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ae => "ae",
+            Self::Vae => "vae",
+            Self::Vscc { .. } => "vscc",
+        }
+    }
+
+    /// A network, with how it is trained.
+    pub fn describe(self, network: &str) -> String {
+        match self {
+            Self::Ae => network.into(),
+            Self::Vae => format!("{network}, trained as a variational autoencoder,"),
+            Self::Vscc { d } => format!("{network}, trained by variational source-channel coding with d = {d},"),
+        }
+    }
+
+    /// Whether its constant makes sense.
+    pub fn check(self) -> Result<(), String> {
+        match self {
+            Self::Vscc { d } if !(0.01..=1000.0).contains(&d) => {
+                Err(format!("the channel matching constant d is {d}, but must be 0.01 to 1000"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether codes have a variance.
     pub fn is_variational(self) -> bool {
         self != Self::Ae
@@ -34,8 +62,8 @@ pub fn divergence<const D: usize>(mean: Tensor<D>, variance: Tensor<D>, prior: T
     (prior.log() - variance.log() + ratio - 1.0).mul_scalar(0.5)
 }
 
-/// The divergence of a method for codes of mean `mean` and variance `variance` that reach the decoder with
-/// noise of variance `noise`, all as multiples of `spread`, the codes' variance over all pictures; nats an element.
+/// The divergence of a method, nats an element, for codes of mean `mean` and variance `variance` that reach the decoder
+/// with noise of variance `noise`; none for an AE. A code's variance over all pictures is 1, but for what the method makes of it.
 pub fn matching<const D: usize>(
     method: Method,
     mean: Tensor<D>,

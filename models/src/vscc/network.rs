@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The text and the figure leave open the order of attention and residual blocks, the size of kernels (3 × 3 unless
-//! said), how sides are doubled (repetition) and how a log-variance comes about (k more outputs, which the AE does not use).
-//! `[Scale]` makes all layers narrower, so that the figures' seventeen networks can be trained on a CPU; one is the paper's.
+//! said), how pictures are normalised (less their mean colour, which is side information in all systems here), how sides are doubled (repetition) and how a log-variance comes about (k more outputs, which the AE does not use).
+//! [`Scale`] makes all layers narrower, so that the figures' seventeen networks can be trained on a CPU; one is the paper's.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
@@ -131,9 +131,9 @@ impl Encoder {
         }
     }
 
-    /// `[B, 3, H, W]`, values 0 to 1, sides multiples of [`REDUCTION`] → [`FEATURES`] codes a place.
+    /// `[B, 3, H, W]`, values about zero (a range of 1), sides multiples of [`REDUCTION`] → [`FEATURES`] codes a place.
     pub fn forward(&self, picture: Tensor<4>) -> Posterior {
-        let mut hidden = self.enter.forward(picture.mul_scalar(2.0).sub_scalar(1.0));
+        let mut hidden = self.enter.forward(picture.mul_scalar(4.0));
         for (block, halve) in self.blocks.iter().zip(&self.halve) {
             hidden = halve.forward(block.forward(hidden));
         }
@@ -171,7 +171,7 @@ impl Decoder {
         }
     }
 
-    /// `[B, FEATURES, h, w]` → `[B, 3, 16h, 16w]`, values 0 to 1.
+    /// `[B, FEATURES, h, w]` → `[B, 3, 16h, 16w]`, values about zero, −1 to 1.
     pub fn forward(&self, codes: Tensor<4>) -> Tensor<4> {
         let mut hidden = self.enter.forward(self.match_channel.forward(codes));
         for (index, block) in self.first_blocks.iter().enumerate() {
@@ -186,7 +186,7 @@ impl Decoder {
         for block in &self.last_blocks {
             hidden = block.forward(hidden);
         }
-        tanh(self.leave.forward(self.last_norm.forward(hidden))).add_scalar(1.0).mul_scalar(0.5)
+        tanh(self.leave.forward(self.last_norm.forward(hidden)))
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
     fn shapes_are_those_of_fig_5() {
         let device = Device::flex();
         let network = PaperNetwork::new(Scale::new(8).unwrap(), &device);
-        let values: Vec<f32> = (0..2 * 3 * 32 * 48).map(|value| (value % 97) as f32 / 96.0).collect();
+        let values: Vec<f32> = (0..2 * 3 * 32 * 48).map(|value| (value % 97) as f32 / 96.0 - 0.5).collect();
         let picture = Tensor::<4>::from_data(TensorData::new(values, [2, 3, 32, 48]), &device);
         let Posterior { mean, log_variance } = network.encoder.forward(picture);
         assert_eq!(mean.dims(), [2, FEATURES, 2, 3]);
@@ -217,7 +217,7 @@ mod tests {
         let arrived = network.decoder.forward(mean);
         assert_eq!(arrived.dims(), [2, 3, 32, 48]);
         let (least, most): (f32, f32) = (arrived.clone().min().into_scalar(), arrived.max().into_scalar());
-        assert!((0.0..=1.0).contains(&least) && (0.0..=1.0).contains(&most), "{least} to {most}");
+        assert!((-1.0..=1.0).contains(&least) && (-1.0..=1.0).contains(&most), "{least} to {most}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use semcast_common::content::Picture;
 
 use super::super::channel::{self, Setting};
 use super::super::pictures::{GROUP, Pictures};
-use super::{Network, VALIDATION_SNR_DB, VALIDATION_SYMBOLS, transmit};
+use super::{Method, Network, VALIDATION_SNR_DB, VALIDATION_SYMBOLS, transmit};
 
 /// Side of a crop, pixels.
 const SIDE: usize = 128;
@@ -15,7 +15,7 @@ const SIDE: usize = 128;
 const GROUPS: usize = 3;
 
 /// The strip: a row for the originals and one for each SNR.
-pub fn draw(network: &Network, pictures: &Pictures, device: &Device) -> Option<Picture> {
+pub fn draw(network: &Network, method: Method, pictures: &Pictures, device: &Device) -> Option<Picture> {
     let mut crops = pictures.validation_crops(super::side(pictures, SIDE));
     crops.groups = crops.groups.min(GROUPS);
     let side = crops.side;
@@ -24,12 +24,17 @@ pub fn draw(network: &Network, pictures: &Pictures, device: &Device) -> Option<P
     for snr_db in VALIDATION_SNR_DB {
         let settings = vec![Setting::awgn(VALIDATION_SYMBOLS, snr_db); crops.groups];
         let channel = channel::draw(&settings, &crops.activity(), &mut StdRng::seed_from_u64(7));
-        let (_, arrived) = transmit(network, &crops, &channel, device);
-        rows.push(arrived.into_data().iter::<f32>().collect());
+        let sent = transmit(network, method, &crops, &channel, 7, device);
+        rows.push(sent.arrived.into_data().iter::<f32>().collect());
     }
-    let columns = crops.groups * GROUP;
+    self::rows(&rows, side)
+}
+
+/// A picture of rows of crops, each crop `side` × `side` pixels about zero, plane by plane.
+pub fn rows(rows: &[Vec<f32>], side: usize) -> Option<Picture> {
+    let columns = rows.first()?.len() / (3 * side * side);
     let mut rgb = Vec::with_capacity(3 * rows.len() * columns * side * side);
-    for row in &rows {
+    for row in rows {
         for y in 0..side {
             for column in 0..columns {
                 for x in 0..side {
