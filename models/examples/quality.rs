@@ -1,6 +1,7 @@
-//! Quality of the `ae` system over ideal noise: a table of PSNR, SSIM and MS-SSIM over a folder of pictures.
+//! Quality of `ae`, `vae` or `vscc` over ideal noise: a table of PSNR, SSIM and MS-SSIM over a folder of pictures.
 //!
-//! `cargo run --release -p semcast-models --example quality -- FOLDER [--weights FILE] [--snr 0,5,10,15] [--symbols 48] [--limit N]`
+//! `cargo run --release -p semcast-models --example quality -- FOLDER [--system ae|vae|vscc]
+//! [--variance fixed|transmitted] [--weights FILE] [--snr 0,5,10,15] [--symbols 48] [--limit N]`
 
 #![allow(clippy::print_stdout, reason = "a program whose output is its result")]
 #![expect(clippy::disallowed_methods, reason = "a folder of pictures is named on the command line")]
@@ -10,6 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 use semcast_common::content::file::decode_picture;
+use semcast_common::message::{SystemId, VarianceChoice};
 use semcast_models::ae::{Autoencoder, weights};
 use semcast_models::metrics::{ms_ssim, psnr_db, similarity_db, ssim};
 use semcast_models::{DeviceChoice, open_device};
@@ -22,11 +24,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let snrs = numbers(option("--snr").unwrap_or("0,5,10,15".into()))?;
     let rates = numbers(option("--symbols").unwrap_or("48".into()))?;
     let limit: usize = option("--limit").map_or(Ok(usize::MAX), |text| text.parse())?;
-    let weights = match option("--weights") {
-        Some(path) => std::fs::read(path)?,
-        None => weights::DEFAULT.to_vec(),
+    let id: SystemId = option("--system").unwrap_or("ae".into()).parse()?;
+    let variance = match option("--variance").as_deref() {
+        None | Some("fixed") => VarianceChoice::Fixed,
+        Some("transmitted") => VarianceChoice::Transmitted,
+        Some(other) => return Err(format!("--variance {other}: one of fixed, transmitted").into()),
     };
-    let system = Autoencoder::with_weights(weights, &open_device(DeviceChoice::Cpu)?)?;
+    let default = match id {
+        SystemId::Classical => return Err("classical sends no symbols of its own".into()),
+        SystemId::Ae => weights::DEFAULT,
+        SystemId::Vae => weights::VAE,
+        SystemId::Vscc => weights::VSCC,
+    };
+    let weights = option("--weights").map_or(Ok(default.to_vec()), std::fs::read)?;
+    let device = open_device(DeviceChoice::Cpu)?;
+    let system = match id {
+        SystemId::Ae => Autoencoder::with_weights(weights, &device)?,
+        _ => Autoencoder::variational(id, weights, variance, &device)?,
+    };
     let folder = arguments.first().ok_or("name a folder of pictures")?;
     let mut paths: Vec<_> = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
