@@ -43,7 +43,8 @@ fn main() -> Outcome<()> {
     let number = |name: &str, default: u64| option(name).map_or(Ok(default), |text| text.parse::<u64>());
     let folder = |name: &'static str| option(name).map(PathBuf::from).ok_or(format!("{name} DIR is needed"));
     let (test, out) = (folder("--test")?, folder("--out")?);
-    let data: Vec<PathBuf> = option("--data").ok_or("--data DIR,DIR is needed")?.split(',').map(Into::into).collect();
+    let data: Vec<PathBuf> =
+        option("--data").ok_or("--data DIR,DIR is needed")?.split(',').map(Into::into).collect();
     let scale = Scale::new(number("--narrower", 4)? as usize).ok_or("--narrower: one of 1, 2, 4, 8")?;
     let (start_steps, steps) = (number("--start-steps", 1000)?, number("--steps", 150)?);
     let (resamplings, seed) = (number("--resamplings", 10)?, number("--seed", 1)?);
@@ -62,7 +63,10 @@ fn main() -> Outcome<()> {
     let start = std::fs::read(&start)?;
 
     let header = TEST_SNR_DB.map(|snr_db| format!(" {snr_db} dB |")).concat();
-    println!("| trained at | loss | tested | metric |{header}\n|---|---|---|---|{}", "---|".repeat(TEST_SNR_DB.len()));
+    println!(
+        "| trained at | loss | tested | metric |{header}\n|---|---|---|---|{}",
+        "---|".repeat(TEST_SNR_DB.len())
+    );
     for snr_db in numbers("--snr", "-5,5,15")? {
         let mut methods = vec![Method::Ae, Method::Vae];
         methods.extend(numbers("--d", "1,2,5,10,15")?.into_iter().map(|d| Method::Vscc { d }));
@@ -108,7 +112,12 @@ fn fit(
         let outcome = task.run(&network, &batch, &device);
         if step % 50 == 49 {
             let error: f32 = outcome.errors.into_scalar();
-            eprintln_progress(&format!("{}: step {} of {steps}, {:.2} dB", task.name(), step + 1, -10.0 * error.log10()));
+            eprintln_progress(&format!(
+                "{}: step {} of {steps}, {:.2} dB",
+                task.name(),
+                step + 1,
+                -10.0 * error.log10()
+            ));
         }
         let gradients = GradientsParams::from_grads(outcome.loss.backward(), &network);
         let warm_up = ((step + 1) as f64 / 30.0).min(1.0);
@@ -138,13 +147,21 @@ fn originals(folder: &Path) -> Outcome<Vec<Picture>> {
         let mut rgb = Vec::with_capacity(3 * SIDE * SIDE);
         for at in 0..3 * SIDE * SIDE {
             let (y, x, plane) = (at / 3 / SIDE, at / 3 % SIDE, at % 3);
-            let pixel = |x: usize, y: usize| u32::from(picture.rgb()[3 * ((top + y) * width + left + x) + plane]);
-            let sum = pixel(2 * x, 2 * y) + pixel(2 * x + 1, 2 * y) + pixel(2 * x, 2 * y + 1) + pixel(2 * x + 1, 2 * y + 1);
+            let pixel =
+                |x: usize, y: usize| u32::from(picture.rgb()[3 * ((top + y) * width + left + x) + plane]);
+            let sum = pixel(2 * x, 2 * y)
+                + pixel(2 * x + 1, 2 * y)
+                + pixel(2 * x, 2 * y + 1)
+                + pixel(2 * x + 1, 2 * y + 1);
             rgb.push(((sum + 2) / 4) as u8);
         }
         pictures.push(Picture::new(SIDE as u32, SIDE as u32, rgb)?);
     }
-    if pictures.is_empty() { Err("the test folder has no picture of at least 128 x 128 pixels".into()) } else { Ok(pictures) }
+    if pictures.is_empty() {
+        Err("the test folder has no picture of at least 128 x 128 pixels".into())
+    } else {
+        Ok(pictures)
+    }
 }
 
 /// Prints PSNR and SSIM of a network over all test SNRs.
@@ -158,7 +175,8 @@ fn table(
     seed: u64,
 ) -> Outcome<()> {
     let means: Vec<[f32; 3]> = originals.iter().map(mean).collect();
-    let values: Vec<f32> = originals.iter().zip(&means).flat_map(|(picture, mean)| planes(picture, mean)).collect();
+    let values: Vec<f32> =
+        originals.iter().zip(&means).flat_map(|(picture, mean)| planes(picture, mean)).collect();
     let shape = [originals.len(), 3, SIDE, SIDE];
     let sent = Tensor::<4>::from_data(TensorData::new(values, shape), &Device::flex());
     let mut cells = [String::new(), String::new()];
@@ -167,14 +185,19 @@ fn table(
         let received = receive(network, sent.clone(), testing, snr_db as f32, &mut rng);
         let mut figures = [Vec::new(), Vec::new()];
         for _ in 0..resamplings {
-            let arrived: Vec<f32> = network.decoder.forward(received.draw(&mut rng)).into_data().iter::<f32>().collect();
+            let arrived: Vec<f32> =
+                network.decoder.forward(received.draw(&mut rng)).into_data().iter::<f32>().collect();
             let mut sums = [0.0; 2];
-            for ((values, mean), original) in arrived.chunks_exact(3 * SIDE * SIDE).zip(&means).zip(originals) {
+            for ((values, mean), original) in arrived.chunks_exact(3 * SIDE * SIDE).zip(&means).zip(originals)
+            {
                 let arrived = picture(values, mean)?;
                 sums[0] += psnr_db(original, &arrived)?;
                 sums[1] += ssim(original, &arrived)?;
             }
-            figures.iter_mut().zip(sums).for_each(|(figures, sum)| figures.push(sum / originals.len() as f64));
+            figures
+                .iter_mut()
+                .zip(sums)
+                .for_each(|(figures, sum)| figures.push(sum / originals.len() as f64));
         }
         for ((cell, figures), digits) in cells.iter_mut().zip(figures).zip([2, 4]) {
             let mean = figures.iter().sum::<f64>() / figures.len() as f64;
@@ -206,7 +229,14 @@ fn mean(picture: &Picture) -> [f32; 3] {
 }
 
 fn planes(picture: &Picture, mean: &[f32; 3]) -> Vec<f32> {
-    let plane = |plane: usize| picture.rgb().iter().skip(plane).step_by(3).map(move |&value| (f32::from(value) - mean[plane]) / 255.0);
+    let plane = |plane: usize| {
+        picture
+            .rgb()
+            .iter()
+            .skip(plane)
+            .step_by(3)
+            .map(move |&value| (f32::from(value) - mean[plane]) / 255.0)
+    };
     (0..3).flat_map(plane).collect()
 }
 

@@ -151,7 +151,8 @@ pub fn system(
     options: &SystemOptions,
 ) -> Result<Box<dyn System>, ModelError> {
     use ae::{Autoencoder, weights};
-    let variational = |weights: &[u8]| Autoencoder::variational(id, weights.to_vec(), options.variance, device);
+    let variational =
+        |weights: &[u8]| Autoencoder::variational(id, weights.to_vec(), options.variance, device);
     Ok(match id {
         SystemId::Classical => Box::new(classical::Classical),
         SystemId::Ae => Box::new(Autoencoder::new(device)?),

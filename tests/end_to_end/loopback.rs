@@ -157,7 +157,8 @@ async fn ae_gets_better_with_the_snr_and_has_no_cliff() {
 async fn variational_systems_arrive_with_fixed_and_transmitted_variance() {
     let picture = scene(160, 112, 3);
     for (system, variance) in [("vscc", "fixed"), ("vscc", "transmitted"), ("vae", "fixed")] {
-        let flags = ["--system", system, "--variance", variance, "--snr", "12", "--channel", "awgn", "--seed", "5"];
+        let flags =
+            ["--system", system, "--variance", variance, "--snr", "12", "--channel", "awgn", "--seed", "5"];
         let run = loopback(Some(&picture), &flags).await.expect_arrival();
         assert_eq!(run.report()["system"], system);
         assert!(run.number("cbr_net") <= 0.0625 * 1.01, "variances count: {}", run.number("cbr_net"));

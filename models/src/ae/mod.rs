@@ -29,7 +29,8 @@ use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 use semcast_common::content::{Content, Picture};
 use semcast_common::message::{
-    Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId, VarianceChoice,
+    Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
+    VarianceChoice,
 };
 use sha2::{Digest, Sha256};
 
@@ -105,10 +106,21 @@ impl Autoencoder {
         let unread =
             |error| ModelError::Internal(format!("the weights cannot be read from the device: {error}"));
         let variance = network.decoder.variance().map_err(unread)?;
-        let known = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().map_err(|error| unread(error.to_string()));
-        let known_log_ratio = network.posterior.as_ref().map(|posterior| known(posterior.known())).transpose()?;
+        let known =
+            |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().map_err(|error| unread(error.to_string()));
+        let known_log_ratio =
+            network.posterior.as_ref().map(|posterior| known(posterior.known())).transpose()?;
         let device = device.device.clone();
-        Ok(Self { id, network, device, digest, variance, known_log_ratio, variance_choice, core_blocks: CORE_BLOCKS })
+        Ok(Self {
+            id,
+            network,
+            device,
+            digest,
+            variance,
+            known_log_ratio,
+            variance_choice,
+            core_blocks: CORE_BLOCKS,
+        })
     }
 
     /// Picture → its side information and at most `budget` symbols, the most important first. With transmitted
@@ -118,15 +130,12 @@ impl Autoencoder {
         let grid = side::grid(picture.width(), picture.height());
         let blocks = grid.across * grid.down;
         let known = self.known_log_ratio.as_ref();
-        let known = known.filter(|_| self.variance_choice == VarianceChoice::Transmitted && !planes.is_flat());
+        let known =
+            known.filter(|_| self.variance_choice == VarianceChoice::Transmitted && !planes.is_flat());
         let shares = if known.is_some() { 2 } else { 1 };
         let Encoded { values: code, log_ratios } = self.encode_values(&planes, known.is_some())?;
         let rates = allocate(&self.energy(&code, &grid), &grid.sizes(), budget / shares).ok_or(
-            ModelError::Budget {
-                given: budget,
-                needed: shares * RATES[0] * blocks,
-                unit: "complex symbols",
-            },
+            ModelError::Budget { given: budget, needed: shares * RATES[0] * blocks, unit: "complex symbols" },
         )?;
         let (width, height) = (picture.width(), picture.height());
         let mut side = Side { width, height, mean, power: None, variance_power: None, rates };
@@ -208,7 +217,8 @@ impl Autoencoder {
                 let variance = variance.max(LEAST_VARIANCE) * power / gains[block].powi(2);
                 // Whatever is not a number is not known; `UNKNOWN` is a billion times the power of any value.
                 if value.re.is_finite() && value.im.is_finite() && variance < UNKNOWN {
-                    for (channel, value, own) in [(2 * pair, value.re, own[0]), (2 * pair + 1, value.im, own[1])]
+                    for (channel, value, own) in
+                        [(2 * pair, value.re, own[0]), (2 * pair + 1, value.im, own[1])]
                     {
                         code.values[channel * blocks + block] = value;
                         code.variance[channel * blocks + block] = variance + own;
@@ -239,8 +249,7 @@ impl Autoencoder {
         let (across, down) = (planes.width / BLOCK, planes.height / BLOCK);
         let zeros = || vec![0.0; CHANNELS * across * down];
         let posterior = self.network.posterior.as_ref().filter(|_| with_log_ratios);
-        let mut code =
-            Encoded { values: zeros(), log_ratios: posterior.map_or_else(Vec::new, |_| zeros()) };
+        let mut code = Encoded { values: zeros(), log_ratios: posterior.map_or_else(Vec::new, |_| zeros()) };
         let reach = ENCODER_REACH / BLOCK;
         for rows in spans(down, self.core_blocks, reach) {
             for columns in spans(across, self.core_blocks, reach) {
@@ -438,7 +447,10 @@ impl System for Autoencoder {
         check_origin(received, self)?;
         let side = Side::parse(&received.side)?;
         let [ReceivedFeature::Analog { symbols, noise_variance }] = received.features.as_slice() else {
-            return Err(ModelError::Damaged(format!("a message of the system {} has one analog feature", self.id)));
+            return Err(ModelError::Damaged(format!(
+                "a message of the system {} has one analog feature",
+                self.id
+            )));
         };
         let picture = self.demodulate(&side, symbols, noise_variance)?;
         let trust = |variance: &f32| f64::from(if *variance >= 0.0 { 1.0 / (1.0 + variance) } else { 0.0 });

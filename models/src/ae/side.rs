@@ -94,7 +94,8 @@ impl Side {
             (VERSION, _) => (None, packed),
             (VERSION_WITH_VARIANCES, Some((&bytes, packed))) => (power(bytes), packed),
             _ => {
-                let text = format!("version {version} instead of {VERSION} or {VERSION_WITH_VARIANCES}, or cut off");
+                let text =
+                    format!("version {version} instead of {VERSION} or {VERSION_WITH_VARIANCES}, or cut off");
                 return Err(ModelError::Side(text));
             }
         };

@@ -190,15 +190,20 @@ fn variational_systems_send_every_rate_and_size() {
     for id in [SystemId::Vae, SystemId::Vscc] {
         for variance in CHOICES {
             let mut system = variational(id, variance);
-            for (width, height, rate) in [(1, 1, 256), (17, 33, 16), (64, 50, 40), (80, 31, 110), (33, 95, 300)] {
+            for (width, height, rate) in
+                [(1, 1, 256), (17, 33, 16), (64, 50, 40), (80, 31, 110), (33, 95, 300)]
+            {
                 let picture = picture(width, height);
                 let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
                 let budget = Budget { symbols: rate * blocks, bytes: 0 };
                 let message = system.encode(&Content::Picture(picture.clone()), budget).unwrap();
                 assert_eq!(message.system, id);
-                let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
+                let Payload::Analog(symbols) = &message.features[0].payload else {
+                    panic!("symbols are analog")
+                };
                 assert!(symbols.len() <= budget.symbols, "{} of {}", symbols.len(), budget.symbols);
-                let power = symbols.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / symbols.len() as f32;
+                let power =
+                    symbols.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / symbols.len() as f32;
                 assert!((power - 1.0).abs() < 1e-3, "{power}");
                 let message = received(&message, 1e-3);
                 let Content::Picture(arrived) = system.decode(&message).unwrap().content else {
@@ -251,7 +256,9 @@ fn what_is_drawn_has_the_variance_that_is_announced() {
     // Half noise: half as far from what is known; nothing but noise, or nothing at all: what is known.
     let noisy = draws(Some((Complex32::new(0.5, 0.0), 1.0)));
     assert!((noisy[0] / fixed[0] - 0.5_f32.exp()).abs() < 1e-4, "{noisy:?}");
-    for lost in [(Complex32::ZERO, f32::INFINITY), (Complex32::new(f32::NAN, 1e30), 1.0), (Complex32::ONE, f32::NAN)] {
+    for lost in
+        [(Complex32::ZERO, f32::INFINITY), (Complex32::new(f32::NAN, 1e30), 1.0), (Complex32::ONE, f32::NAN)]
+    {
         assert_eq!(draws(Some(lost)), fixed);
     }
 }
@@ -277,7 +284,8 @@ fn lost_variances_cost_little_and_lost_values_the_picture() {
 fn hostile_messages_to_variational_systems_give_a_picture_or_an_error() {
     let vscc = variational(SystemId::Vscc, VarianceChoice::Fixed);
     let ae = system();
-    let hostile = prop_oneof![any::<f32>(), Just(f32::NAN), Just(f32::NEG_INFINITY), Just(0.0), -2.0_f32..2.0];
+    let hostile =
+        prop_oneof![any::<f32>(), Just(f32::NAN), Just(f32::NEG_INFINITY), Just(0.0), -2.0_f32..2.0];
     let values = proptest::collection::vec(hostile, 3 * 64);
     proptest!(ProptestConfig { cases: 24, ..ProptestConfig::default() }, |(values in values, powers in any::<[u8; 4]>())| {
         let rates = vec![0; 4];
@@ -303,8 +311,11 @@ fn hostile_messages_to_variational_systems_give_a_picture_or_an_error() {
 #[test]
 fn weights_of_ae_are_not_taken_for_those_of_vscc() {
     let device = open_device(DeviceChoice::Cpu).unwrap();
-    let wrong = Autoencoder::variational(SystemId::Vscc, weights::DEFAULT.to_vec(), VarianceChoice::Fixed, &device);
-    assert!(matches!(wrong, Err(ModelError::Internal(text)) if text.contains("the weights of vscc do not load")));
+    let wrong =
+        Autoencoder::variational(SystemId::Vscc, weights::DEFAULT.to_vec(), VarianceChoice::Fixed, &device);
+    assert!(
+        matches!(wrong, Err(ModelError::Internal(text)) if text.contains("the weights of vscc do not load"))
+    );
 }
 
 /// Random pictures of several sizes through encoder and decoder on both devices, each half fed with the CPU's values, and

@@ -8,8 +8,8 @@
 pub(super) mod strip;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{Rng, SeedableRng};
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use semcast_common::content::Picture;
 
 use super::TrainingError;
@@ -226,10 +226,11 @@ fn transmit(
         let known = posterior.known().reshape([1, CHANNELS, 1, 1]);
         knowledge = Some(distance(known, ratio.clone().detach()).mean());
         let noise = variance.clone() / spread.clone();
-        divergence = matching(method, code_values / spread.clone().sqrt(), ratio.clone(), noise).map(|nats| {
-            let nats = (nats * arrives.clone()).reshape([groups, GROUP * CHANNELS * places * places]);
-            nats.sum_dim(1).reshape([groups])
-        });
+        divergence =
+            matching(method, code_values / spread.clone().sqrt(), ratio.clone(), noise).map(|nats| {
+                let nats = (nats * arrives.clone()).reshape([groups, GROUP * CHANNELS * places * places]);
+                nats.sum_dim(1).reshape([groups])
+            });
         let own = ratio * spread * arrives;
         let drawn = normal(code, &mut StdRng::seed_from_u64(seed), device);
         // The root of nothing has no slope.
@@ -264,6 +265,9 @@ mod tests {
             assert_eq!(nats(method, 1.0), 0.0);
             assert!(nats(method, 0.0) > 1.0);
         }
-        assert!(nats(Method::Vae, 0.0) > nats(Method::Vscc { d: 1.0 }, 0.0), "the noise is the channel's share");
+        assert!(
+            nats(Method::Vae, 0.0) > nats(Method::Vscc { d: 1.0 }, 0.0),
+            "the noise is the channel's share"
+        );
     }
 }

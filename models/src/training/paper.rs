@@ -196,7 +196,10 @@ mod tests {
     fn settings_that_make_no_sense_are_errors() {
         let scale = Scale::new(8).unwrap();
         let error = |method, snr_db, batch, crop| {
-            Paper::new(method, snr_db, scale, batch, crop).err().map(|error| error.to_string()).unwrap_or_default()
+            Paper::new(method, snr_db, scale, batch, crop)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
         };
         assert!(error(Method::Vscc { d: 0.0 }, (0.0, 0.0), 2, 32).contains("0.01 to 1000"));
         assert!(error(Method::Ae, (0.0, 99.0), 2, 32).contains("−20 to 60"));

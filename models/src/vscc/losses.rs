@@ -36,7 +36,9 @@ impl Method {
         match self {
             Self::Ae => network.into(),
             Self::Vae => format!("{network}, trained as a variational autoencoder,"),
-            Self::Vscc { d } => format!("{network}, trained by variational source-channel coding with d = {d},"),
+            Self::Vscc { d } => {
+                format!("{network}, trained by variational source-channel coding with d = {d},")
+            }
         }
     }
 

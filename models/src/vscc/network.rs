@@ -121,7 +121,10 @@ impl Encoder {
         Self {
             enter: convolution(3, narrow, 3, 1, device),
             blocks: levels().map(|(from, to)| ResidualBlock::new(from, to, groups, device)).collect(),
-            halve: channels.into_iter().map(|channels| convolution(channels, channels, 3, 2, device)).collect(),
+            halve: channels
+                .into_iter()
+                .map(|channels| convolution(channels, channels, 3, 2, device))
+                .collect(),
             last_blocks: (0..3).map(|_| ResidualBlock::new(wide, wide, groups, device)).collect(),
             attention: AttentionBlock::new(wide, groups, device),
             last_norm: Normed::new(wide, groups, device),
@@ -157,7 +160,8 @@ impl Decoder {
         let from = [wide, channels[3], channels[2], channels[1]];
         let to = [channels[3], channels[2], channels[1], channels[0]];
         let levels = || from.into_iter().zip(to);
-        let same = |channels: usize| (0..2).map(move |_| ResidualBlock::new(channels, channels, groups, device));
+        let same =
+            |channels: usize| (0..2).map(move |_| ResidualBlock::new(channels, channels, groups, device));
         Self {
             match_channel: convolution(FEATURES, FEATURES, 1, 1, device),
             enter: convolution(FEATURES, wide, 3, 1, device),
@@ -193,10 +197,12 @@ impl Decoder {
 /// Every pixel four times: `[B, C, H, W]` → `[B, C, 2H, 2W]`.
 fn repeat(input: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = input.dims();
-    input
-        .reshape([batch * channels, height, 1, width, 1])
-        .repeat(&[1, 1, 2, 1, 2])
-        .reshape([batch, channels, 2 * height, 2 * width])
+    input.reshape([batch * channels, height, 1, width, 1]).repeat(&[1, 1, 2, 1, 2]).reshape([
+        batch,
+        channels,
+        2 * height,
+        2 * width,
+    ])
 }
 
 #[cfg(test)]
@@ -232,7 +238,8 @@ mod tests {
     #[test]
     fn doubling_repeats_rows_and_columns() {
         let device = Device::flex();
-        let input = Tensor::<4>::from_data(TensorData::new(vec![1.0_f32, 2.0, 3.0, 4.0], [1, 1, 2, 2]), &device);
+        let input =
+            Tensor::<4>::from_data(TensorData::new(vec![1.0_f32, 2.0, 3.0, 4.0], [1, 1, 2, 2]), &device);
         let values: Vec<f32> = repeat(input).into_data().iter::<f32>().collect();
         assert_eq!(values, [1., 1., 2., 2., 1., 1., 2., 2., 3., 3., 4., 4., 3., 3., 4., 4.]);
     }

@@ -63,7 +63,13 @@ pub fn noise_variance(snr_db: f32) -> f32 {
 }
 
 /// Sends `[B, 3, H, W]` as in training: the channel is a layer, the code is drawn once.
-pub fn pass(network: &PaperNetwork, pictures: Tensor<4>, method: Method, snr_db: f32, rng: &mut StdRng) -> Passed {
+pub fn pass(
+    network: &PaperNetwork,
+    pictures: Tensor<4>,
+    method: Method,
+    snr_db: f32,
+    rng: &mut StdRng,
+) -> Passed {
     let device = pictures.device();
     let posterior = network.encoder.forward(pictures);
     let mean = constrain(posterior.mean);
@@ -182,7 +188,8 @@ mod tests {
             Param::from_tensor(Tensor::full([FEATURES], announced.ln(), &Device::flex()));
         let mut rng = StdRng::seed_from_u64(1);
         let received = receive(&network, pictures(128), Testing::Fixed, 5.0, &mut rng);
-        let draws: Vec<f32> = (0..40).map(|_| mean_square(received.draw(&mut rng) - received.codes.clone())).collect();
+        let draws: Vec<f32> =
+            (0..40).map(|_| mean_square(received.draw(&mut rng) - received.codes.clone())).collect();
         let found = draws.iter().sum::<f32>() / draws.len() as f32;
         assert!((found / announced - 1.0).abs() < 0.03, "{found} instead of {announced}");
         let direct = receive(&network, pictures(128), Testing::Direct, 5.0, &mut rng);
@@ -204,7 +211,8 @@ mod tests {
     #[test]
     fn the_knowledge_base_is_where_the_distance_is_least() {
         let device = Device::flex();
-        let variance = Tensor::<4>::from_data(TensorData::new(vec![0.1_f32, 0.5, 0.9], [3, 1, 1, 1]), &device);
+        let variance =
+            Tensor::<4>::from_data(TensorData::new(vec![0.1_f32, 0.5, 0.9], [3, 1, 1, 1]), &device);
         let at = |known: f32| -> f32 {
             distance(Tensor::full([1, 1, 1, 1], known.ln(), &device), variance.clone()).mean().into_scalar()
         };
