@@ -17,9 +17,9 @@ pub struct Normed {
 }
 
 impl Normed {
-    /// In `groups` groups of channels.
-    pub fn new(channels: usize, groups: usize, device: &Device) -> Self {
-        Self { norm: GroupNormConfig::new(groups, channels).init(device) }
+    /// In groups of `group` channels.
+    pub fn new(channels: usize, group: usize, device: &Device) -> Self {
+        Self { norm: GroupNormConfig::new(channels / group, channels).init(device) }
     }
 
     /// `[B, C, H, W]` → `[B, C, H, W]`.
@@ -41,11 +41,11 @@ pub struct ResidualBlock {
 
 impl ResidualBlock {
     /// From `from` channels to `to`.
-    pub fn new(from: usize, to: usize, groups: usize, device: &Device) -> Self {
+    pub fn new(from: usize, to: usize, group: usize, device: &Device) -> Self {
         Self {
-            first_norm: Normed::new(from, groups, device),
+            first_norm: Normed::new(from, group, device),
             first: convolution(from, to, 3, 1, device),
-            second_norm: Normed::new(to, groups, device),
+            second_norm: Normed::new(to, group, device),
             second: convolution(to, to, 3, 1, device),
             shortcut: (from != to).then(|| convolution(from, to, 1, 1, device)),
         }
@@ -75,10 +75,10 @@ pub struct AttentionBlock {
 
 impl AttentionBlock {
     /// Of `channels` channels.
-    pub fn new(channels: usize, groups: usize, device: &Device) -> Self {
+    pub fn new(channels: usize, group: usize, device: &Device) -> Self {
         let mix = || convolution(channels, channels, 1, 1, device);
         Self {
-            norm: GroupNormConfig::new(groups, channels).init(device),
+            norm: GroupNormConfig::new(channels / group, channels).init(device),
             query: mix(),
             key: mix(),
             value: mix(),

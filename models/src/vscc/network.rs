@@ -8,7 +8,8 @@
 //!       ─ residual, residual ─ norm, Swish, conv 3 ─ tanh ─► picture
 //! ```
 //!
-//! The text and the figure leave open the order of attention and residual blocks, the size of kernels (3 × 3 unless
+//! Group normalisation is in groups of 32 channels ("the number of images per group is set to 32"). The text and the figure leave
+//! open the order of attention and residual blocks, the size of kernels (3 × 3 unless
 //! said), how pictures are normalised (less their mean colour, which is side information in all systems here), how sides are doubled (repetition) and how a log-variance comes about (k more outputs, which the AE does not use).
 //! [`Scale`] makes all layers narrower, so that the figures' seventeen networks can be trained on a CPU; one is the paper's.
 
@@ -25,8 +26,8 @@ pub const FEATURES: usize = 16;
 pub const REDUCTION: usize = 16;
 /// Channels after each residual block of the encoder, in the paper.
 const CHANNELS: [usize; 4] = [32, 64, 128, 192];
-/// Groups of a group normalisation, in the paper.
-const GROUPS: usize = 32;
+/// Channels in a group of a group normalisation, in the paper.
+const GROUP: usize = 32;
 /// Log-variance that an untrained network begins with.
 const FIRST_LOG_VARIANCE: f32 = -3.0;
 
@@ -49,8 +50,8 @@ impl Scale {
         CHANNELS.map(|channels| channels / self.0)
     }
 
-    fn groups(self) -> usize {
-        GROUPS / self.0
+    fn group(self) -> usize {
+        GROUP / self.0
     }
 }
 
@@ -114,20 +115,20 @@ impl PaperNetwork {
 
 impl Encoder {
     fn new(scale: Scale, device: &Device) -> Self {
-        let (channels, groups) = (scale.channels(), scale.groups());
+        let (channels, group) = (scale.channels(), scale.group());
         let [narrow, .., wide] = channels;
         let from = [narrow, channels[0], channels[1], channels[2]];
         let levels = || from.into_iter().zip(channels);
         Self {
             enter: convolution(3, narrow, 3, 1, device),
-            blocks: levels().map(|(from, to)| ResidualBlock::new(from, to, groups, device)).collect(),
+            blocks: levels().map(|(from, to)| ResidualBlock::new(from, to, group, device)).collect(),
             halve: channels
                 .into_iter()
                 .map(|channels| convolution(channels, channels, 3, 2, device))
                 .collect(),
-            last_blocks: (0..3).map(|_| ResidualBlock::new(wide, wide, groups, device)).collect(),
-            attention: AttentionBlock::new(wide, groups, device),
-            last_norm: Normed::new(wide, groups, device),
+            last_blocks: (0..3).map(|_| ResidualBlock::new(wide, wide, group, device)).collect(),
+            attention: AttentionBlock::new(wide, group, device),
+            last_norm: Normed::new(wide, group, device),
             leave: convolution(wide, FEATURES, 3, 1, device),
             match_channel: convolution(FEATURES, FEATURES, 1, 1, device),
             log_variance: silent_convolution(wide, FEATURES, 1, device),
@@ -155,22 +156,22 @@ impl Encoder {
 
 impl Decoder {
     fn new(scale: Scale, device: &Device) -> Self {
-        let (channels, groups) = (scale.channels(), scale.groups());
+        let (channels, group) = (scale.channels(), scale.group());
         let [narrow, .., wide] = channels;
         let from = [wide, channels[3], channels[2], channels[1]];
         let to = [channels[3], channels[2], channels[1], channels[0]];
         let levels = || from.into_iter().zip(to);
         let same =
-            |channels: usize| (0..2).map(move |_| ResidualBlock::new(channels, channels, groups, device));
+            |channels: usize| (0..2).map(move |_| ResidualBlock::new(channels, channels, group, device));
         Self {
             match_channel: convolution(FEATURES, FEATURES, 1, 1, device),
             enter: convolution(FEATURES, wide, 3, 1, device),
             first_blocks: same(wide).collect(),
-            attention: AttentionBlock::new(wide, groups, device),
-            blocks: levels().map(|(from, to)| ResidualBlock::new(from, to, groups, device)).collect(),
+            attention: AttentionBlock::new(wide, group, device),
+            blocks: levels().map(|(from, to)| ResidualBlock::new(from, to, group, device)).collect(),
             double: to.into_iter().map(|channels| convolution(channels, channels, 3, 1, device)).collect(),
             last_blocks: same(narrow).collect(),
-            last_norm: Normed::new(narrow, groups, device),
+            last_norm: Normed::new(narrow, group, device),
             leave: convolution(narrow, 3, 3, 1, device),
         }
     }
