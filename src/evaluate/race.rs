@@ -15,7 +15,7 @@ use semcast_common::{
     content::{Content, Picture},
     message::{Payload, ReceivedMessage, SemanticMessage},
 };
-use semcast_models::{Budget, ModelError, OpenDevice, System};
+use semcast_models::{Budget, ModelError, OpenDevice, System, SystemOptions};
 use semcast_phy::{channel::ChannelConfig, modulation::mcs::Mcs};
 use semcast_transmitter::worker::budget;
 
@@ -245,7 +245,7 @@ fn system<'a>(
     let index = match systems.iter().position(|system| system.id() == trial.system) {
         Some(index) => index,
         None => {
-            let mut system = semcast_models::system(trial.system, device)?;
+            let mut system = semcast_models::system(trial.system, device, &SystemOptions::default())?;
             system.warm_up()?;
             systems.push(system);
             systems.len() - 1
