@@ -10,7 +10,9 @@ use semcast_common::{
     content::{Content, Picture, test_card},
     message::{Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId},
 };
-use semcast_models::{Budget, DeviceChoice, OpenDevice, System, built_in_models, open_device, system};
+use semcast_models::{
+    Budget, DeviceChoice, OpenDevice, System, SystemOptions, built_in_models, open_device, system,
+};
 use serde::Serialize;
 
 use crate::figures::Printer;
@@ -113,7 +115,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     for device in devices(args.device)? {
         for model in built_in_models() {
-            let mut network = system(model.system, &device)?;
+            let mut network = system(model.system, &device, &SystemOptions::default())?;
             for &size in &sizes {
                 for figure in measure(network.as_mut(), &device, size, Duration::from_secs_f64(args.seconds))?
                 {

@@ -156,7 +156,7 @@ impl Task for Ae {
         weights::to_bytes(network)
     }
 
-    fn from_bytes(&self, bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
+    fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
         if !self.method.is_variational() {
             return weights::from_bytes(bytes, device);
         }

@@ -145,7 +145,7 @@ impl Task for Paper {
         weights::to_bytes(network)
     }
 
-    fn from_bytes(&self, bytes: Vec<u8>, device: &Device) -> Result<PaperNetwork, String> {
+    fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<PaperNetwork, String> {
         weights::load(PaperNetwork::new(self.scale, device), bytes)
     }
 }
@@ -187,9 +187,9 @@ mod tests {
         assert!(options.out.join("strip.png").exists());
         let card = std::fs::read_to_string(options.out.join("vscc.md")).unwrap();
         assert!(card.contains("d = 2") && card.contains("psnr_db_5"), "{card}");
-        task.from_bytes(bytes.clone(), &device).unwrap();
+        task.load(bytes.clone(), &device).unwrap();
         let wider = Paper { scale: Scale::new(4).unwrap(), ..task };
-        assert!(wider.from_bytes(bytes, &device).is_err(), "another width has other weights");
+        assert!(wider.load(bytes, &device).is_err(), "another width has other weights");
     }
 
     #[test]

@@ -243,7 +243,7 @@ fn start<T: Task>(
     let network = match &options.from {
         Some(path) => {
             let bytes = std::fs::read(path).map_err(TrainingError::io(path))?;
-            task.from_bytes(bytes, device)
+            task.load(bytes, device)
                 .map_err(|error| TrainingError::Setting(format!("{}: {error}", path.display())))?
         }
         None => fresh(device)?,
@@ -258,7 +258,7 @@ fn averaged<T: Task>(task: &T, run: &Run<T::Network>, device: &Device) -> Result
         .to_bytes(&parameters::write(run.network.clone(), &run.average))
         .map_err(TrainingError::Setting)?;
     // Through the bytes of the weight file: what is judged is what will be used.
-    task.from_bytes(bytes, device).map_err(TrainingError::Setting)
+    task.load(bytes, device).map_err(TrainingError::Setting)
 }
 
 fn mean_psnr_db(errors: &[Tensor<1>]) -> f64 {
@@ -321,7 +321,7 @@ mod tests {
         let bytes = train(&task, &options, &device, &mut |progress| reports.push(progress.clone())).unwrap();
         assert_eq!(reports.last().unwrap().step, 6);
         assert_eq!(reports.last().unwrap().validation.len(), 3);
-        let network: Network = task.from_bytes(bytes.clone(), &device).unwrap();
+        let network: Network = task.load(bytes.clone(), &device).unwrap();
         drop(network);
         assert_eq!(std::fs::read(options.out.join("ae.safetensors")).unwrap(), bytes);
         let card = std::fs::read_to_string(options.out.join("ae.md")).unwrap();
@@ -351,7 +351,7 @@ mod tests {
         let second = Options { out, resume: true, ..options };
         let resumed = train(&task, &second, &device, &mut |progress| steps.push(progress.step)).unwrap();
         assert_eq!(steps.last(), Some(&6));
-        let numbers = |bytes: Vec<u8>| parameters::read(&task.from_bytes(bytes, &device).unwrap());
+        let numbers = |bytes: Vec<u8>| parameters::read(&task.load(bytes, &device).unwrap());
         let pairs = numbers(whole).into_iter().flatten().zip(numbers(resumed).into_iter().flatten());
         let (mut difference, mut size) = (0.0_f64, 0.0_f64);
         for (a, b) in pairs {

@@ -57,5 +57,5 @@ pub trait Task: Sync {
     fn to_bytes(&self, network: &Self::Network) -> Result<Vec<u8>, String>;
 
     /// The network in a weight file.
-    fn from_bytes(&self, bytes: Vec<u8>, device: &Device) -> Result<Self::Network, String>;
+    fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<Self::Network, String>;
 }
