@@ -72,10 +72,10 @@ fn main() -> Outcome<()> {
         methods.extend(numbers("--d", "1,2,5,10,15")?.into_iter().map(|d| Method::Vscc { d }));
         for method in methods {
             let task = paper(method, (snr_db, snr_db))?;
-            let network = task.from_bytes(start.clone(), &differentiated)?;
+            let network = task.load(start.clone(), &differentiated)?;
             let trained = fit(&task, network, &pictures, steps, 5e-4, seed);
             // Tested as it would be loaded.
-            let network = task.from_bytes(task.to_bytes(&trained)?, &Device::flex())?;
+            let network = task.load(task.to_bytes(&trained)?, &Device::flex())?;
             let testings: &[Testing] = match method {
                 Method::Ae => &[Testing::Direct],
                 Method::Vae | Method::Vscc { .. } => &[Testing::Fixed, Testing::Transmitted],

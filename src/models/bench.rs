@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn a_bench_measures_both_halves() {
         let device = open_device(DeviceChoice::Cpu).expect("the CPU is always there");
-        let mut network = system(SystemId::Ae, &device).expect("a system that comes with the program");
+        let mut network = system(SystemId::Ae, &device, &SystemOptions::default())
+            .expect("a system that comes with the program");
         let figures = measure(network.as_mut(), &device, Size { width: 40, height: 24 }, Duration::ZERO)
             .expect("a picture that can be sent");
         assert_eq!(figures.each_ref().map(|figure| figure.half), ["encode", "decode"]);

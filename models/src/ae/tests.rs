@@ -276,8 +276,9 @@ fn lost_variances_cost_little_and_lost_values_the_picture() {
     };
     let half = sent.len() / 2;
     let (whole, no_variances, no_values) = (quality(0..0), quality(half..sent.len()), quality(0..half));
-    assert!((whole - no_variances).abs() < 2.0, "{whole} dB, without variances {no_variances} dB");
-    assert!(no_values < whole - 5.0, "{whole} dB, without values {no_values} dB");
+    // Without variances, known ones stand in; without values, next to nothing is left.
+    assert!((whole - no_variances).abs() < 4.0, "{whole} dB, without variances {no_variances} dB");
+    assert!(no_values < no_variances - 5.0, "{no_variances} dB, without values {no_values} dB");
 }
 
 #[test]
