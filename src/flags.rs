@@ -4,11 +4,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use semcast_common::{
-    config::{Config, ModelDevice, Overrides},
+    config::{Config, ModelDevice, Overrides, Transform},
     control::{Identity, Peers},
     telemetry,
 };
-use semcast_models::DeviceChoice;
+use semcast_models::{DeviceChoice, SystemOptions};
 use semcast_phy::numerology::Numerology;
 
 use crate::exit::Failure;
@@ -66,6 +66,28 @@ impl Channel {
             .set("--delay", "air.delay_samples", self.delay)
             .set("--pacing", "air.pacing", self.pacing.clone())
             .set("--seed", "air.seed", self.seed);
+    }
+}
+
+/// What the system ae works on.
+#[derive(Args, Default, Clone)]
+pub struct TransformChoice {
+    /// What the system ae works on, alike at both ends: convolutional (its own network) or taef2 (latents of TAEF2)
+    #[arg(long, value_name = "NAME", value_parser = ["convolutional", "taef2"])]
+    pub transform: Option<String>,
+    /// For --transform taef2, its two files: taef2_encoder.pth and taef2_decoder.pth, or the same as safetensors
+    #[arg(long, value_name = "FILE", num_args = 2)]
+    pub transform_weights: Vec<String>,
+}
+
+impl TransformChoice {
+    /// Adds the flags that were given.
+    pub fn add_to(&self, overrides: &mut Overrides) {
+        overrides.set("--transform", "ae.transform", self.transform.clone()).set_list(
+            "--transform-weights",
+            "ae.transform_weights",
+            &self.transform_weights,
+        );
     }
 }
 
@@ -193,6 +215,34 @@ pub fn device(device: ModelDevice) -> DeviceChoice {
         ModelDevice::Cpu => DeviceChoice::Cpu,
         ModelDevice::Wgpu => DeviceChoice::Wgpu,
     }
+}
+
+/// What a configuration chooses of the systems; files of weights are read.
+pub fn system_options(config: &Config) -> anyhow::Result<SystemOptions> {
+    let taef2 = match config.ae.transform {
+        Transform::Convolutional => None,
+        Transform::Taef2 => {
+            let paths: Vec<PathBuf> = config.ae.transform_weights.iter().map(PathBuf::from).collect();
+            Some(transform_weights(&paths)?.into())
+        }
+    };
+    Ok(SystemOptions { variance: config.transmitter.variance, taef2 })
+}
+
+/// The contents of the two files of a transform.
+pub fn transform_weights(paths: &[PathBuf]) -> anyhow::Result<[Vec<u8>; 2]> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path)
+            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+    };
+    let [first, second] = paths else {
+        let count = paths.len();
+        return Err(Failure::Usage(format!(
+            "--transform taef2 needs two files in --transform-weights, taef2_encoder.pth and taef2_decoder.pth; {count} given"
+        ))
+        .into());
+    };
+    Ok([read(first)?, read(second)?])
 }
 
 /// Prints what a subcommand is there to print.

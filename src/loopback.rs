@@ -76,6 +76,8 @@ pub struct Setup {
     #[command(flatten)]
     sending: flags::Sending,
     #[command(flatten)]
+    transform: flags::TransformChoice,
+    #[command(flatten)]
     device: flags::Device,
     /// Step of the MCS ladder for coded payloads, instead of what the SNR suggests
     #[arg(long, value_name = "INDEX")]
@@ -91,6 +93,7 @@ impl Setup {
         let mut overrides = Overrides::new();
         self.channel.add_to(&mut overrides);
         self.sending.add_to(&mut overrides);
+        self.transform.add_to(&mut overrides);
         overrides
             .set("--device", "transmitter.device", self.device.device.clone())
             .set("--device", "receiver.device", self.device.device.clone())
@@ -104,6 +107,7 @@ impl Setup {
             // Told before any process is started, and as wrong usage.
             let air = air::air_config(config)?;
             air.channel.validate(air.sample_rate_hz)?;
+            flags::system_options(config)?;
         }
         Ok(config)
     }

@@ -12,6 +12,8 @@ pub struct Args {
     #[command(flatten)]
     source: flags::Source,
     #[command(flatten)]
+    transform: flags::TransformChoice,
+    #[command(flatten)]
     device: flags::Device,
     #[command(flatten)]
     keys: flags::Keys,
@@ -38,6 +40,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let mut overrides = Overrides::new();
     args.keys.add_to(&mut overrides);
+    args.transform.add_to(&mut overrides);
     overrides
         .set("--device", "receiver.device", args.device.device.clone())
         .set("--air", "air.receive_addr", args.air.clone())
@@ -56,6 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         identity,
         peers,
         output: config.receiver.output_dir.clone().map(Into::into),
+        options: flags::system_options(&config)?,
         device: flags::device(config.receiver.device),
     };
     flags::runtime()?.block_on(daemon::run(

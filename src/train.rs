@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
-use semcast_models::training::{self, Progress, Task, ae::Ae, paper::Paper};
+use semcast_models::training::{self, Progress, Task, ae::Ae, paper::Paper, taef2::ProjectedTaef2};
 use semcast_models::vscc::{losses::Method, network::Scale};
 use semcast_models::{DeviceChoice, open_device};
 
 use crate::exit::Failure;
-use crate::flags::print_text;
+use crate::flags::{print_text, transform_weights};
 
 /// Train the networks of a system on folders of pictures
 #[derive(ClapArgs)]
@@ -22,6 +22,7 @@ enum System {
     Ae(CodecArgs),
     Vae(CodecArgs),
     Vscc(VsccArgs),
+    Taef2(Taef2Args),
 }
 
 /// Train variational source-channel coding, whose codes have a variance that is matched to the channel's noise
@@ -54,6 +55,25 @@ struct CodecArgs {
     /// Side of the crops in pixels, a multiple of 16
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(32..=1024))]
     crop: u16,
+}
+
+/// Train the projection of TAEF2's latents, for the autoencoder with --transform taef2
+#[derive(ClapArgs)]
+struct Taef2Args {
+    #[command(flatten)]
+    run: RunArgs,
+    /// The two files of TAEF2: taef2_encoder.pth and taef2_decoder.pth, or the same as safetensors
+    #[arg(long, value_name = "FILE", num_args = 2, required = true)]
+    transform_weights: Vec<PathBuf>,
+    /// Crops a step, a multiple of 2
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=1024))]
+    batch: u16,
+    /// Side of the crops in pixels, a multiple of 16
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(32..=1024))]
+    crop: u16,
+    /// Crops whose latents are made before the first step, and kept in --out
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(64..=1_000_000))]
+    pool: u32,
 }
 
 /// What all trainings share.
@@ -103,6 +123,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         System::Ae(args) => codec(Method::Ae, args),
         System::Vae(args) => codec(Method::Vae, args),
         System::Vscc(args) => codec(Method::Vscc { d: args.d }, args.codec),
+        System::Taef2(args) => {
+            let files = transform_weights(&args.transform_weights)?;
+            let (pool, folder) = (args.pool as usize, args.run.out.clone());
+            train(&ProjectedTaef2::new(files, args.batch.into(), args.crop.into(), pool, folder)?, args.run)
+        }
     }
 }
 

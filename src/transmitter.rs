@@ -14,6 +14,8 @@ pub struct Args {
     #[command(flatten)]
     sending: flags::Sending,
     #[command(flatten)]
+    transform: flags::TransformChoice,
+    #[command(flatten)]
     device: flags::Device,
     #[command(flatten)]
     keys: flags::Keys,
@@ -38,6 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut overrides = Overrides::new();
     args.sending.add_to(&mut overrides);
     args.keys.add_to(&mut overrides);
+    args.transform.add_to(&mut overrides);
     overrides
         .set("--device", "transmitter.device", args.device.device.clone())
         .set("--air", "air.transmit_addr", args.air.clone())
@@ -54,13 +57,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         peers,
         feedback: config.control.feedback,
         system: config.transmitter.system,
-        variance: config.transmitter.variance,
         cbr: config.transmitter.cbr,
         design_snr_db: config.transmitter.design_snr_db,
         mode: config.transmitter.mode,
         allocation: config.transmitter.allocation,
         peak_limit_db: config.transmitter.peak_limit_db,
         max_resends: config.transmitter.max_resends,
+        options: flags::system_options(&config)?,
         device: flags::device(config.transmitter.device),
         number: args.number,
     };

@@ -103,6 +103,9 @@ pub enum ModelError {
     /// The chosen device cannot be had.
     #[error("no such device: {0}")]
     Device(String),
+    /// Weights that the user named cannot be used.
+    #[error("{0}")]
+    Weights(String),
     /// The codec or the network failed.
     #[error("{0}")]
     Internal(String),
@@ -137,10 +140,12 @@ pub trait System: Send {
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError>;
 }
 
-/// What a sender may choose of its systems. A receiver learns it from each message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What may be chosen of the systems.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SystemOptions {
-    /// How `vae` and `vscc` tell the variance of their values.
+    /// Contents of both files of TAEF2, over which `ae` is to work instead of its own network. Alike at both ends.
+    pub taef2: Option<std::sync::Arc<[Vec<u8>; 2]>>,
+    /// How `vae` and `vscc` tell the variance of their values. A receiver learns it from each message.
     pub variance: VarianceChoice,
 }
 
@@ -155,13 +160,16 @@ pub fn system(
         |weights: &[u8]| Autoencoder::variational(id, weights.to_vec(), options.variance, device);
     Ok(match id {
         SystemId::Classical => Box::new(classical::Classical),
-        SystemId::Ae => Box::new(Autoencoder::new(device)?),
+        SystemId::Ae => match &options.taef2 {
+            Some(files) => Box::new(Autoencoder::taef2(files.as_ref().clone(), device)?),
+            None => Box::new(Autoencoder::new(device)?),
+        },
         SystemId::Vae => Box::new(variational(weights::VAE)?),
         SystemId::Vscc => Box::new(variational(weights::VSCC)?),
     })
 }
 
-/// The model that a system of this build uses, without loading it.
+/// The model that a system uses with the weights that come with the program, without loading it.
 pub fn model_digest(id: SystemId) -> ModelDigest {
     match id {
         SystemId::Classical => ModelDigest::default(),

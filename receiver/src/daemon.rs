@@ -71,6 +71,8 @@ pub struct Settings {
     pub peers: Peers,
     /// Folder for what arrives; `None` keeps nothing.
     pub output: Option<PathBuf>,
+    /// Which systems there are, and over what.
+    pub options: SystemOptions,
     /// Where decoders run.
     pub device: DeviceChoice,
 }
@@ -111,7 +113,7 @@ pub async fn run(
     tracing::info!(device = device.description, fallback = device.fallback, "decoders run here");
     let systems = SystemId::ALL
         .into_iter()
-        .map(|id| semcast_models::system(id, &device, &SystemOptions::default()))
+        .map(|id| semcast_models::system(id, &device, &settings.options))
         .collect::<Result<Vec<Box<dyn System>>, _>>()?;
     let hello = Hello::new(Role::Receiver, settings.name)
         .with_systems(systems.iter().map(|system| (system.id(), system.model())))

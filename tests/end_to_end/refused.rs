@@ -77,6 +77,11 @@ async fn unknown_settings_are_refused_where_they_stand() {
         (vec!["--cbr", "0"], "0.0001 to 16"),
         (vec!["--system", "telepathy"], "classical, ae"),
         (vec!["--no-such-flag"], "--no-such-flag"),
+        (vec!["--transform", "taef2"], "taef2_decoder.pth"),
+        (
+            vec!["--transform", "taef2", "--transform-weights", "/no/encoder.pth", "/no/decoder.pth"],
+            "/no/encoder.pth",
+        ),
         (vec!["--text", "one", "--text-file", "two"], "cannot be used with"),
     ] {
         let mut command = program();

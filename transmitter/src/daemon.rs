@@ -12,7 +12,7 @@ use std::{
 use semcast_common::{
     config::Allocation,
     control::{ControlConnection, ControlError, ControlServer, Identity, Peers},
-    message::{SystemId, VarianceChoice},
+    message::SystemId,
     wire::{ControlMessage, Hello, ModeChoice, NumerologyId, Role},
 };
 use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
@@ -54,8 +54,6 @@ pub struct Settings {
     pub feedback: bool,
     /// System for submissions that name none.
     pub system: SystemId,
-    /// How `vae` and `vscc` tell the variance of their values.
-    pub variance: VarianceChoice,
     /// Net channel bandwidth ratio for submissions that name none.
     pub cbr: f64,
     /// SNR to prepare messages for, in dB, instead of what receivers report.
@@ -68,6 +66,8 @@ pub struct Settings {
     pub mode: ModeChoice,
     /// Rounds of resending for submissions that name none.
     pub max_resends: u8,
+    /// What was chosen of the systems.
+    pub options: SystemOptions,
     /// Where encoders run.
     pub device: DeviceChoice,
     /// Number of this transmitter in its frames; drawn if not given, so that a restart is noticed.
@@ -110,10 +110,9 @@ pub async fn run(
 ) -> Result<(), TransmitterError> {
     let device = semcast_models::open_device(settings.device)?;
     tracing::info!(device = device.description, fallback = device.fallback, "encoders run here");
-    let options = SystemOptions { variance: settings.variance };
     let systems = SystemId::ALL
         .into_iter()
-        .map(|id| semcast_models::system(id, &device, &options))
+        .map(|id| semcast_models::system(id, &device, &settings.options))
         .collect::<Result<Vec<Box<dyn System>>, _>>()?;
     let stopping = Arc::new(AtomicBool::new(false));
     let config = UdpSinkConfig {

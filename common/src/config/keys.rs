@@ -104,6 +104,16 @@ pub const KEYS: &[Key] = &[
     key("transmitter.max_resends", "most rounds of resending", Rule::Whole(0, 100)),
     key("receiver.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
     key("receiver.output_dir", "folder for what arrives", Rule::Text),
+    key(
+        "ae.transform",
+        "what the system ae works on: convolutional (its own network) or taef2 (latents of TAEF2); alike at both ends",
+        Rule::Choice(&["convolutional", "taef2"]),
+    ),
+    key(
+        "ae.transform_weights",
+        "for taef2, its two files: taef2_encoder.pth and taef2_decoder.pth, or the same as safetensors",
+        Rule::TextList,
+    ),
     key("log.filter", "what is logged, such as info or semcast_phy=debug,warn", Rule::Text),
 ];
 

@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 pub use keys::{KEYS, Key};
 pub use sections::{
-    Air, Allocation, Config, Control, Log, ModelDevice, Pacing, Radio, Receiver, Transmitter,
+    Ae, Air, Allocation, Config, Control, Log, ModelDevice, Pacing, Radio, Receiver, Transform, Transmitter,
 };
 pub use value::Rule;
 

@@ -21,6 +21,8 @@ pub struct Config {
     pub transmitter: Transmitter,
     /// The receiver.
     pub receiver: Receiver,
+    /// The system `ae`, which both ends must set alike.
+    pub ae: Ae,
     /// Logging.
     pub log: Log,
 }
@@ -228,6 +230,27 @@ impl Default for Receiver {
     fn default() -> Self {
         Self { device: ModelDevice::Auto, output_dir: None }
     }
+}
+
+/// Between which pictures and values the system `ae` works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transform {
+    /// A network of its own.
+    #[default]
+    Convolutional,
+    /// The latents of TAEF2, whose files the user names.
+    Taef2,
+}
+
+/// The system `ae`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ae {
+    /// What it works on.
+    pub transform: Transform,
+    /// Files of a transform that does not come with the program.
+    pub transform_weights: Vec<String>,
 }
 
 /// Logging.

@@ -6,6 +6,8 @@
 //! One network serves every rate (a prefix of the channels of each block is sent) and every SNR (the decoder is told
 //! the noise variance of each symbol; a lost symbol is one of infinite variance).
 //!
+//! - [`transform`]: what the systems need of a network, and [`Convolutional`], their own; `ae` can do with another,
+//!   [`crate::taef2`].
 //! - [`basis`], [`layers`], [`network`]: the network. [`weights`]: its numbers.
 //! - [`posterior`]: what `vae` and `vscc` have over `ae`.
 //! - [`planes`]: picture ↔ planes of values. [`tiles`]: large pictures in pieces.
@@ -19,9 +21,9 @@ pub mod posterior;
 pub mod rates;
 pub mod side;
 pub mod tiles;
+pub mod transform;
 pub mod weights;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use bytes::Bytes;
 use num_complex::Complex32;
 use rand::SeedableRng;
@@ -36,37 +38,22 @@ use sha2::{Digest, Sha256};
 
 use crate::{Budget, Decoded, ModelError, OpenDevice, System, check_origin};
 use basis::BLOCK;
-use network::{CHANNELS, DECODER_REACH, ENCODER_REACH, Network, UNKNOWN};
+use network::{Network, UNKNOWN};
 use planes::Planes;
 use posterior::LOG_RATIOS;
-use rates::{Grid, RATES, allocate, gain};
+use rates::{Grid, Rates, allocate, gain};
 use side::Side;
-use tiles::{Span, spans};
+use transform::{Code, Convolutional, Encoded, Transform};
 
-/// Blocks of 16 pixels that one pass keeps along each axis; more are computed around them.
-const CORE_BLOCKS: usize = 64;
 /// Noise variance at least, against division by nothing; 80 dB.
 const LEAST_VARIANCE: f32 = 1.0e-8;
 
-/// One of the systems `ae`, `vae` and `vscc`.
-pub struct Autoencoder {
+/// One of the systems `ae`, `vae` and `vscc`, over their own transform if none is named.
+pub struct Autoencoder<T = Convolutional> {
     id: SystemId,
-    network: Network,
-    device: Device,
+    transform: T,
     digest: ModelDigest,
-    /// Variance of each channel as it is sent, over natural pictures.
-    variance: Vec<f32>,
-    /// Of `vae` and `vscc`: the logarithm of the mean of each channel's σ₁²/λ.
-    known_log_ratio: Option<Vec<f32>>,
     variance_choice: VarianceChoice,
-    core_blocks: usize,
-}
-
-/// What the encoder makes of a picture, channel by channel, each channel block by block.
-struct Encoded {
-    values: Vec<f32>,
-    /// ln σ₁²/λ, if asked for.
-    log_ratios: Vec<f32>,
 }
 
 impl Autoencoder {
@@ -103,24 +90,19 @@ impl Autoencoder {
     ) -> Result<Self, ModelError> {
         let network = network
             .map_err(|error| ModelError::Internal(format!("the weights of {id} do not load: {error}")))?;
-        let unread =
-            |error| ModelError::Internal(format!("the weights cannot be read from the device: {error}"));
-        let variance = network.decoder.variance().map_err(unread)?;
-        let known =
-            |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().map_err(|error| unread(error.to_string()));
-        let known_log_ratio =
-            network.posterior.as_ref().map(|posterior| known(posterior.known())).transpose()?;
-        let device = device.device.clone();
-        Ok(Self {
-            id,
-            network,
-            device,
-            digest,
-            variance,
-            known_log_ratio,
-            variance_choice,
-            core_blocks: CORE_BLOCKS,
-        })
+        Ok(Self { id, transform: Convolutional::new(network, device)?, digest, variance_choice })
+    }
+}
+
+impl<T: Transform> Autoencoder<T> {
+    /// `ae` over another transform, which a digest names.
+    pub fn over(transform: T, digest: ModelDigest) -> Self {
+        Self { id: SystemId::Ae, transform, digest, variance_choice: VarianceChoice::Fixed }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn transform_mut(&mut self) -> &mut T {
+        &mut self.transform
     }
 
     /// Picture → its side information and at most `budget` symbols, the most important first. With transmitted
@@ -129,18 +111,23 @@ impl Autoencoder {
         let (planes, mean) = Planes::of(picture, BLOCK);
         let grid = side::grid(picture.width(), picture.height());
         let blocks = grid.across * grid.down;
-        let known = self.known_log_ratio.as_ref();
+        let known = self.transform.known_log_ratio();
         let known =
             known.filter(|_| self.variance_choice == VarianceChoice::Transmitted && !planes.is_flat());
         let shares = if known.is_some() { 2 } else { 1 };
-        let Encoded { values: code, log_ratios } = self.encode_values(&planes, known.is_some())?;
-        let rates = allocate(&self.energy(&code, &grid), &grid.sizes(), budget / shares).ok_or(
-            ModelError::Budget { given: budget, needed: shares * RATES[0] * blocks, unit: "complex symbols" },
+        let Encoded { values: code, log_ratios } = self.transform.encode(&planes, mean, known.is_some())?;
+        let ladder = self.transform.rates();
+        let rates = allocate(ladder, &self.energy(&code, &grid), &grid.sizes(), budget / shares).ok_or(
+            ModelError::Budget {
+                given: budget,
+                needed: shares * ladder[0] * blocks,
+                unit: "complex symbols",
+            },
         )?;
         let (width, height) = (picture.width(), picture.height());
         let mut side = Side { width, height, mean, power: None, variance_power: None, rates };
-        let gains: Vec<f32> = side.symbols().into_iter().map(gain).collect();
-        let places = places(&side);
+        let gains: Vec<f32> = side.symbols(ladder).into_iter().map(gain).collect();
+        let places = places(&side, ladder);
         let mut symbols: Vec<Complex32> = places
             .iter()
             .map(|&place| {
@@ -178,8 +165,9 @@ impl Autoencoder {
         symbols: &[Complex32],
         noise_variance: &[f32],
     ) -> Result<Picture, ModelError> {
-        let places = places(side);
-        if side.variance_power.is_some() && self.known_log_ratio.is_none() {
+        let ladder = self.transform.rates();
+        let places = places(side, ladder);
+        if side.variance_power.is_some() && self.transform.known_log_ratio().is_none() {
             return Err(ModelError::Side(format!("variances are sent, of which {} knows nothing", self.id)));
         }
         let expected = places.len() * if side.variance_power.is_some() { 2 } else { 1 };
@@ -196,9 +184,9 @@ impl Autoencoder {
         let mut planes = Planes::zeros(across * BLOCK, down * BLOCK);
         if let Some(power) = side.power {
             let blocks = across * down;
-            let gains: Vec<f32> = side.symbols().into_iter().map(gain).collect();
-            let mut code = Code::unknown(blocks);
-            let mut resampling = self.known_log_ratio.as_ref().map(|known| {
+            let gains: Vec<f32> = side.symbols(ladder).into_iter().map(gain).collect();
+            let mut code = Code::unknown(2 * ladder[ladder.len() - 1], across, down);
+            let mut resampling = self.transform.known_log_ratio().map(|known| {
                 let scale = (2.0 * side.variance_power.unwrap_or(0.0)).sqrt();
                 Resampling { known, scale, rng: StdRng::from_seed(Sha256::digest(side.to_bytes()).into()) }
             });
@@ -210,7 +198,7 @@ impl Autoencoder {
                 if let Some(resampling) = &mut resampling {
                     let sent = variance_symbols.get(index).zip(variance_noise.get(index));
                     let drawn;
-                    (drawn, own) = resampling.draw(2 * pair, sent, &self.variance);
+                    (drawn, own) = resampling.draw(2 * pair, sent, self.transform.variance());
                     value += drawn;
                 }
                 // Of a complex symbol's noise, each value has half; of its power, which is twice that of a value, all.
@@ -225,7 +213,7 @@ impl Autoencoder {
                     }
                 }
             }
-            self.decode_values(&code, across, down, &mut planes)?;
+            self.transform.decode(&code, side.mean, &mut planes)?;
         }
         planes.to_picture(side.width, side.height, side.mean)
     }
@@ -233,96 +221,15 @@ impl Autoencoder {
     /// How much energy of the picture each channel of each cell carries.
     fn energy(&self, code: &[f32], grid: &Grid) -> Vec<Vec<f64>> {
         let blocks = grid.across * grid.down;
-        let mut energy = vec![vec![0.0; CHANNELS]; grid.cells()];
+        let mut energy = vec![vec![0.0; code.len() / blocks]; grid.cells()];
         for (channel, values) in code.chunks_exact(blocks).enumerate() {
             // A coefficient of variance λ is sent as a value of variance λ^(1/2): see `basis`.
-            let worth = f64::from(self.variance[channel]);
+            let worth = f64::from(self.transform.variance()[channel]);
             for (block, value) in values.iter().enumerate() {
                 energy[grid.cell(block)][channel] += worth * f64::from(value * value);
             }
         }
         energy
-    }
-
-    /// Planes → values, and if asked for, how sure the encoder is of them.
-    fn encode_values(&self, planes: &Planes, with_log_ratios: bool) -> Result<Encoded, ModelError> {
-        let (across, down) = (planes.width / BLOCK, planes.height / BLOCK);
-        let zeros = || vec![0.0; CHANNELS * across * down];
-        let posterior = self.network.posterior.as_ref().filter(|_| with_log_ratios);
-        let mut code = Encoded { values: zeros(), log_ratios: posterior.map_or_else(Vec::new, |_| zeros()) };
-        let reach = ENCODER_REACH / BLOCK;
-        for rows in spans(down, self.core_blocks, reach) {
-            for columns in spans(across, self.core_blocks, reach) {
-                let window = planes.window(
-                    columns.start * BLOCK,
-                    rows.start * BLOCK,
-                    columns.length * BLOCK,
-                    rows.length * BLOCK,
-                );
-                let shape = [1, 3, rows.length * BLOCK, columns.length * BLOCK];
-                let input = Tensor::<4>::from_data(TensorData::new(window, shape), &self.device);
-                let (output, features) = self.network.encoder.forward_with_features(input);
-                let output = values(output)?;
-                for channel in 0..CHANNELS {
-                    copy_kept(&output, &mut code.values, channel, &rows, &columns, across, down, 1);
-                }
-                if let Some(posterior) = posterior {
-                    let output = values(posterior.log_ratio(features))?;
-                    for channel in 0..CHANNELS {
-                        copy_kept(&output, &mut code.log_ratios, channel, &rows, &columns, across, down, 1);
-                    }
-                }
-            }
-        }
-        Ok(code)
-    }
-
-    /// Values → planes.
-    fn decode_values(
-        &self,
-        code: &Code,
-        across: usize,
-        down: usize,
-        planes: &mut Planes,
-    ) -> Result<(), ModelError> {
-        let blocks = across * down;
-        let reach = DECODER_REACH / BLOCK;
-        for rows in spans(down, self.core_blocks, reach) {
-            for columns in spans(across, self.core_blocks, reach) {
-                let shape = [1, CHANNELS, rows.length, columns.length];
-                let window = |from: &[f32], missing: f32| {
-                    let mut window = vec![missing; shape.iter().product()];
-                    for channel in 0..CHANNELS {
-                        for row in 0..rows.length {
-                            let source = channel * blocks + (rows.start + row) * across + columns.start;
-                            let target = (channel * rows.length + row) * columns.length;
-                            window[target..target + columns.length]
-                                .copy_from_slice(&from[source..source + columns.length]);
-                        }
-                    }
-                    Tensor::<4>::from_data(TensorData::new(window, shape), &self.device)
-                };
-                let received = window(&code.values, 0.0);
-                let variance = window(&code.variance, UNKNOWN);
-                let output = values(self.network.decoder.forward(received, variance))?;
-                for channel in 0..3 {
-                    copy_kept(&output, &mut planes.values, channel, &rows, &columns, across, down, BLOCK);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What is known of the values of a picture, channel by channel, each channel block by block.
-struct Code {
-    values: Vec<f32>,
-    variance: Vec<f32>,
-}
-
-impl Code {
-    fn unknown(blocks: usize) -> Self {
-        Self { values: vec![0.0; CHANNELS * blocks], variance: vec![UNKNOWN; CHANNELS * blocks] }
     }
 }
 
@@ -371,46 +278,17 @@ fn scale_to_unit_power(symbols: &mut [Complex32]) -> f32 {
 }
 
 /// The pairs of values that are sent, each as pair · blocks + block: all first pairs, then all second ones, and so on.
-fn places(side: &Side) -> Vec<u32> {
-    let symbols = side.symbols();
+fn places(side: &Side, rates: &Rates) -> Vec<u32> {
+    let symbols = side.symbols(rates);
     let blocks = symbols.len();
     let sent = |pair: usize| {
         let of_pair = symbols.iter().enumerate().filter(move |(_, symbols)| **symbols > pair);
         of_pair.map(move |(block, _)| (pair * blocks + block) as u32)
     };
-    (0..CHANNELS / 2).flat_map(sent).collect()
+    (0..rates[rates.len() - 1]).flat_map(sent).collect()
 }
 
-fn values(tensor: Tensor<4>) -> Result<Vec<f32>, ModelError> {
-    tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|error| ModelError::Internal(format!("the device failed: {error}")))
-}
-
-/// Copies the part of one channel that a tile keeps into the whole; `unit` pixels a block.
-#[allow(clippy::too_many_arguments)] // Two sources of geometry for one copy: a struct would only rename them.
-fn copy_kept(
-    tile: &[f32],
-    whole: &mut [f32],
-    channel: usize,
-    rows: &Span,
-    columns: &Span,
-    across: usize,
-    down: usize,
-    unit: usize,
-) {
-    let (tile_width, tile_height) = (columns.length * unit, rows.length * unit);
-    let (left, length) = ((columns.keep_start - columns.start) * unit, columns.keep_length * unit);
-    for row in 0..rows.keep_length * unit {
-        let source =
-            (channel * tile_height + (rows.keep_start - rows.start) * unit + row) * tile_width + left;
-        let target = (channel * down * unit + rows.keep_start * unit + row) * across * unit
-            + columns.keep_start * unit;
-        whole[target..target + length].copy_from_slice(&tile[source..source + length]);
-    }
-}
-
-impl System for Autoencoder {
+impl<T: Transform> System for Autoencoder<T> {
     fn id(&self) -> SystemId {
         self.id
     }

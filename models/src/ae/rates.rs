@@ -7,10 +7,12 @@
 
 use std::collections::BinaryHeap;
 
-use super::network::CHANNELS;
+/// Complex symbols a block, rising, by the number that goes into side information. Of a block's values, twice as many are
+/// sent; the last rate sends all.
+pub type Rates = [usize; 8];
 
-/// Complex symbols a block, by the number that goes into side information.
-pub const RATES: [usize; 8] = [8, 16, 24, 36, 52, 72, 96, 128];
+/// The rates of the convolutional transform.
+pub const RATES: Rates = [8, 16, 24, 36, 52, 72, 96, 128];
 /// Most cells of a picture.
 pub const MAX_CELLS: usize = 128;
 
@@ -78,17 +80,17 @@ impl PartialOrd for Step {
     }
 }
 
-/// The rates (as indexes into [`RATES`]) that lower the energy of what is not sent most, with at most `budget` symbols;
+/// The rates (as indexes into `rates`) that lower the energy of what is not sent most, with at most `budget` symbols;
 /// none if the budget is too small for the lowest rate everywhere.
 ///
-/// `energy` holds, for each cell, the energy of each of its [`CHANNELS`] channels, summed over its blocks.
-pub fn allocate(energy: &[Vec<f64>], sizes: &[usize], budget: usize) -> Option<Vec<u8>> {
-    let mut left = budget.checked_sub(RATES[0] * sizes.iter().sum::<usize>())?;
+/// `energy` holds, for each cell, the energy of each of its channels, summed over its blocks.
+pub fn allocate(rates: &Rates, energy: &[Vec<f64>], sizes: &[usize], budget: usize) -> Option<Vec<u8>> {
+    let mut left = budget.checked_sub(rates[0] * sizes.iter().sum::<usize>())?;
     let mut chosen = vec![0_u8; sizes.len()];
     let best = |cell: usize, from: u8| {
-        let steps = (from + 1..RATES.len() as u8).map(|to| {
-            let (low, high) = (RATES[usize::from(from)], RATES[usize::from(to)]);
-            let gained: f64 = energy[cell][2 * low..(2 * high).min(CHANNELS)].iter().sum();
+        let steps = (from + 1..rates.len() as u8).map(|to| {
+            let (low, high) = (rates[usize::from(from)], rates[usize::from(to)]);
+            let gained: f64 = energy[cell][2 * low..2 * high].iter().sum();
             Step { worth: gained / (sizes[cell] * (high - low)) as f64, cell, to }
         });
         steps.max()
@@ -96,7 +98,7 @@ pub fn allocate(energy: &[Vec<f64>], sizes: &[usize], budget: usize) -> Option<V
     let mut steps: BinaryHeap<Step> = (0..sizes.len()).filter_map(|cell| best(cell, 0)).collect();
     while let Some(Step { cell, to, .. }) = steps.pop() {
         let from = chosen[cell];
-        let cost = |to: u8| sizes[cell] * (RATES[usize::from(to)] - RATES[usize::from(from)]);
+        let cost = |to: u8| sizes[cell] * (rates[usize::from(to)] - rates[usize::from(from)]);
         // Where the best step is too dear, a lower one may do.
         let Some(to) = (from + 1..=to).rev().find(|&to| cost(to) <= left) else { continue };
         left -= cost(to);
@@ -109,6 +111,8 @@ pub fn allocate(energy: &[Vec<f64>], sizes: &[usize], budget: usize) -> Option<V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CHANNELS: usize = 2 * RATES[7];
 
     #[test]
     fn grids_have_few_cells_and_cover_every_block() {
@@ -124,7 +128,7 @@ mod tests {
     fn busy_cells_get_more_and_the_budget_holds() {
         let falling = |scale: f64| (0..CHANNELS).map(|at| scale / (1.0 + at as f64)).collect::<Vec<_>>();
         let (energy, sizes) = (vec![falling(1.0), falling(30.0), falling(5.0)], vec![4, 4, 4]);
-        let rates = allocate(&energy, &sizes, 12 * 40).unwrap();
+        let rates = allocate(&RATES, &energy, &sizes, 12 * 40).unwrap();
         assert!(rates[1] > rates[2] && rates[2] > rates[0], "{rates:?}");
         let used: usize = rates.iter().zip(&sizes).map(|(&rate, size)| RATES[usize::from(rate)] * size).sum();
         assert!(used <= 480 && used > 400, "{used}");
@@ -133,8 +137,8 @@ mod tests {
     #[test]
     fn extremes() {
         let (energy, sizes) = (vec![vec![1.0; CHANNELS]; 2], vec![1, 3]);
-        assert_eq!(allocate(&energy, &sizes, 31), None);
-        assert_eq!(allocate(&energy, &sizes, 32).unwrap(), [0, 0]);
-        assert_eq!(allocate(&energy, &sizes, 10_000).unwrap(), [7, 7]);
+        assert_eq!(allocate(&RATES, &energy, &sizes, 31), None);
+        assert_eq!(allocate(&RATES, &energy, &sizes, 32).unwrap(), [0, 0]);
+        assert_eq!(allocate(&RATES, &energy, &sizes, 10_000).unwrap(), [7, 7]);
     }
 }

@@ -13,7 +13,7 @@
 use semcast_common::content::check_size;
 
 use super::basis::BLOCK;
-use super::rates::{Grid, RATES};
+use super::rates::{Grid, Rates};
 use crate::ModelError;
 
 /// Bytes before the rates.
@@ -38,7 +38,7 @@ pub struct Side {
     /// Mean square of the logarithms of the variances that are sent after the values, before they are scaled to unit
     /// power; none if none are sent.
     pub variance_power: Option<f32>,
-    /// Rate of each cell, an index into [`RATES`].
+    /// Rate of each cell, an index into those of the transform.
     pub rates: Vec<u8>,
 }
 
@@ -54,9 +54,9 @@ impl Side {
     }
 
     /// Complex symbols of each block, row by row.
-    pub fn symbols(&self) -> Vec<usize> {
+    pub fn symbols(&self, rates: &Rates) -> Vec<usize> {
         let grid = self.grid();
-        (0..grid.across * grid.down).map(|block| RATES[usize::from(self.rates[grid.cell(block)])]).collect()
+        (0..grid.across * grid.down).map(|block| rates[usize::from(self.rates[grid.cell(block)])]).collect()
     }
 
     /// To bytes. A power is rounded to a 256th of an octave.
@@ -117,6 +117,7 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ae::rates::RATES;
     use proptest::prelude::*;
     use semcast_common::message::MAX_SIDE_BYTES;
 
@@ -150,7 +151,7 @@ mod tests {
                 prop_assert!(side.power.is_none_or(f32::is_finite));
                 prop_assert!(side.variance_power.is_none_or(f32::is_finite));
                 prop_assert!(side.rates.iter().all(|&rate| usize::from(rate) < RATES.len()));
-                prop_assert_eq!(side.symbols().len(), side.grid().across * side.grid().down);
+                prop_assert_eq!(side.symbols(&RATES).len(), side.grid().across * side.grid().down);
             }
         }
     }

@@ -132,7 +132,7 @@ fn tiles_give_the_same_as_one_pass() {
     let picture = picture(768, 330);
     let (side, whole) = system.modulate(&picture, 24 * 48 * 21).unwrap();
     let arrived = system.demodulate(&side, &whole, &vec![0.02; whole.len()]).unwrap();
-    system.core_blocks = 12;
+    system.transform.core_blocks = 12;
     let (tiled_side, tiled) = system.modulate(&picture, 24 * 48 * 21).unwrap();
     assert_eq!(side, tiled_side);
     let most = whole.iter().zip(&tiled).map(|(a, b)| (a - b).norm()).fold(0.0, f32::max);
@@ -325,6 +325,9 @@ fn weights_of_ae_are_not_taken_for_those_of_vscc() {
 #[ignore = "needs a graphics driver (mesa-vulkan-drivers will do)"]
 #[cfg(feature = "wgpu")]
 fn the_gpu_encodes_and_decodes_as_the_cpu_does() {
+    use super::network::CHANNELS;
+    use super::transform::values;
+    use burn::tensor::{Tensor, TensorData};
     use rand::Rng;
 
     let cpu = system();
@@ -339,7 +342,14 @@ fn the_gpu_encodes_and_decodes_as_the_cpu_does() {
         let picture: Vec<f32> = (0..pixels).map(|_| rng.random_range(-0.5..0.5)).collect();
         let encode = |system: &Autoencoder| {
             let data = TensorData::new(picture.clone(), [1, 3, down * BLOCK, across * BLOCK]);
-            values(system.network.encoder.forward(Tensor::<4>::from_data(data, &system.device))).unwrap()
+            values(
+                system
+                    .transform
+                    .network
+                    .encoder
+                    .forward(Tensor::<4>::from_data(data, &system.transform.device)),
+            )
+            .unwrap()
         };
         let (ours, theirs) = (encode(&cpu), encode(&gpu));
         let differ = most(&ours, &theirs);
@@ -354,9 +364,9 @@ fn the_gpu_encodes_and_decodes_as_the_cpu_does() {
         let decode = |system: &Autoencoder| {
             let shape = [1, CHANNELS, down, across];
             let tensor = |values: &[f32]| {
-                Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &system.device)
+                Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &system.transform.device)
             };
-            values(system.network.decoder.forward(tensor(&received), tensor(&variance))).unwrap()
+            values(system.transform.network.decoder.forward(tensor(&received), tensor(&variance))).unwrap()
         };
         let differ = most(&decode(&cpu), &decode(&gpu));
         assert!(differ < 1e-3, "{across}x{down} blocks: pictures differ by {differ}");

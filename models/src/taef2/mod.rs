@@ -4,10 +4,16 @@
 //! noise variances → latents → picture.
 //!
 //! - [`network`]: TAEF2 itself; its weights are a third party's (MIT licence), and the user names their files.
+//! - [`projection`]: latents ↔ values, trained here, from a [`start`] that is computed. [`weights`]: its numbers.
+//! - [`transform`]: both together, as `ae` takes them.
 //!
 //! O. Boer Bohan: TAESD and its kin, <https://github.com/madebyollin/taesd>, 2023–2025.
 
 pub mod network;
+pub mod projection;
+pub mod start;
+pub mod transform;
+pub mod weights;
 
 use burn::tensor::Device;
 use semcast_common::message::ModelDigest;

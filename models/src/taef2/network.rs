@@ -21,6 +21,7 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, activation::relu};
 
+use crate::convolution::convolve;
 use crate::foreign::{ForeignError, KeyMap};
 
 /// Channels of the hidden layers.
@@ -75,14 +76,14 @@ impl Block {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let input = match &self.pool {
             Some(pool) => {
-                let wide = relu(pool.norm.forward(pool.widen.forward(input.clone())));
-                input + pool.narrow.forward(wide)
+                let wide = convolve(&pool.widen, input.clone(), None, false);
+                convolve(&pool.narrow, relu(pool.norm.forward(wide)), Some(input), false)
             }
             None => input,
         };
-        let hidden = relu(self.first.forward(input.clone()));
-        let hidden = relu(self.second.forward(hidden));
-        relu(self.third.forward(hidden) + input)
+        let hidden = convolve(&self.first, input.clone(), None, true);
+        let hidden = convolve(&self.second, hidden, None, true);
+        convolve(&self.third, hidden, Some(input), true)
     }
 }
 
@@ -92,6 +93,10 @@ fn blocks(count: usize, width: usize, pooled: bool, device: &Device) -> Vec<Bloc
 
 fn run(blocks: &[Block], input: Tensor<4>) -> Tensor<4> {
     blocks.iter().fold(input, |hidden, block| block.forward(hidden))
+}
+
+fn plain(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    convolve(layer, input, None, false)
 }
 
 fn doubled(input: Tensor<4>) -> Tensor<4> {
@@ -168,15 +173,15 @@ impl Encoder {
 
     /// Up to ┆: `[B, 3, H, W]`, values 0 to 1, sides multiples of [`UNIT`] → `[B, hidden, H/8, W/8]`.
     pub fn near(&self, picture: Tensor<4>) -> Tensor<4> {
-        let hidden = self.full.forward(self.enter.forward(picture));
-        let hidden = run(&self.half, self.to_half.forward(hidden));
-        let hidden = run(&self.quarter, self.to_quarter.forward(hidden));
-        self.to_eighth.forward(hidden)
+        let hidden = self.full.forward(plain(&self.enter, picture));
+        let hidden = run(&self.half, plain(&self.to_half, hidden));
+        let hidden = run(&self.quarter, plain(&self.to_quarter, hidden));
+        plain(&self.to_eighth, hidden)
     }
 
     /// From ┆ on: `[B, hidden, H/8, W/8]`, of the whole picture → `[B, latents, H/8, W/8]`.
     pub fn far(&self, hidden: Tensor<4>) -> Tensor<4> {
-        self.leave.forward(run(&self.eighth, hidden))
+        plain(&self.leave, run(&self.eighth, hidden))
     }
 
     /// `[B, 3, H, W]`, values 0 to 1, sides multiples of [`UNIT`] → `[B, latents, H/8, W/8]`.
@@ -240,14 +245,14 @@ impl Decoder {
     /// Up to ┆: `[B, latents, H/8, W/8]`, of the whole picture → `[B, hidden, H/8, W/8]`.
     pub fn far(&self, latents: Tensor<4>) -> Tensor<4> {
         let bounded = latents.div_scalar(LATENT_BOUND).tanh().mul_scalar(LATENT_BOUND);
-        run(&self.eighth, relu(self.enter.forward(bounded)))
+        run(&self.eighth, convolve(&self.enter, bounded, None, true))
     }
 
     /// From ┆ on: `[B, hidden, H/8, W/8]` → `[B, 3, H, W]`, values about 0 to 1.
     pub fn near(&self, hidden: Tensor<4>) -> Tensor<4> {
-        let hidden = run(&self.quarter, self.to_quarter.forward(doubled(hidden)));
-        let hidden = run(&self.half, self.to_half.forward(doubled(hidden)));
-        self.leave.forward(self.full.forward(self.to_full.forward(doubled(hidden))))
+        let hidden = run(&self.quarter, plain(&self.to_quarter, doubled(hidden)));
+        let hidden = run(&self.half, plain(&self.to_half, doubled(hidden)));
+        plain(&self.leave, self.full.forward(plain(&self.to_full, doubled(hidden))))
     }
 
     /// `[B, latents, H/8, W/8]` → `[B, 3, H, W]`, values about 0 to 1.

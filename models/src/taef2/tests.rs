@@ -1,8 +1,17 @@
-//! The two halves of TAEF2 against PyTorch: constants printed by `models/tests/taef2_reference.py`.
+//! The two halves of TAEF2 against PyTorch (constants printed by `models/tests/taef2_reference.py`), its projection, and the
+//! system over both.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use num_complex::Complex32;
+use semcast_common::content::{Content, Picture};
+use semcast_common::message::{Payload, ReceivedFeature, ReceivedMessage};
 
+use super::projection::{CHANNELS, Projection};
+use super::start::Start;
+use super::transform::ProjectedTaef2;
 use super::*;
+use crate::ae::Autoencoder;
+use crate::{Budget, DeviceChoice, ModelError, System, open_device};
 
 /// Values 0 to 1, as the script makes them.
 fn picture(height: usize, width: usize) -> Tensor<4> {
@@ -111,4 +120,98 @@ fn taef2_gives_what_pytorch_gives() {
             0.636182, 0.652172, 0.555904,
         ],
     );
+}
+
+#[test]
+fn an_untrained_projection_passes_latents_on() {
+    let device = Device::flex();
+    let projection = Projection::new(&Start::plain(), &device);
+    let values: Vec<f32> = (0..LATENTS * 24).map(|at| ((at * 37 % 101) as f32 - 50.0) / 40.0).collect();
+    let latents = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, LATENTS, 4, 6]), &device);
+    let sent = projection.encode(latents);
+    assert_eq!(sent.dims(), [1, CHANNELS, 2, 3]);
+    let variance = sent.zeros_like().add_scalar(1e-6);
+    let arrived: Vec<f32> = projection.decode(sent, variance).into_data().iter::<f32>().collect();
+    for (arrived, value) in arrived.iter().zip(&values) {
+        assert!((arrived - value).abs() < 1e-3, "{arrived} instead of {value}");
+    }
+}
+
+/// The system over TAEF2's architecture with random weights.
+fn random_system() -> Autoencoder<ProjectedTaef2> {
+    let device = open_device(DeviceChoice::Cpu).unwrap();
+    device.device.seed(5);
+    let taef2 = Taef2 {
+        encoder: Encoder::new(HIDDEN, LATENTS, &device.device),
+        decoder: Decoder::new(HIDDEN, LATENTS, &device.device),
+        digest: ModelDigest([7; 8]),
+    };
+    let mut start = Start::plain();
+    // Random encoders answer faintly.
+    start.variance = vec![1e-3; CHANNELS];
+    let projection = weights::to_bytes(&Projection::new(&start, &device.device)).unwrap();
+    Autoencoder::taef2_with_weights(taef2, projection, &device).unwrap()
+}
+
+fn content(width: u32, height: u32) -> Content {
+    let value = |at: u32| ((at % 251) ^ (at / 97 % 256)) as u8;
+    Content::Picture(Picture::new(width, height, (0..3 * width * height).map(value).collect()).unwrap())
+}
+
+fn arrived(message: &semcast_common::message::SemanticMessage) -> ReceivedMessage {
+    let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
+    let noise_variance = vec![1e-4; symbols.len()];
+    ReceivedMessage {
+        system: message.system,
+        model: message.model,
+        side: message.side.clone(),
+        features: vec![ReceivedFeature::Analog { symbols: symbols.clone(), noise_variance }],
+    }
+}
+
+#[test]
+fn pictures_of_any_size_arrive_over_taef2() {
+    let mut system = random_system();
+    for (width, height) in [(1_u32, 1_u32), (17, 33), (40, 16)] {
+        let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
+        let message =
+            system.encode(&content(width, height), Budget { symbols: 30 * blocks, bytes: 0 }).unwrap();
+        let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
+        assert!(symbols.len() <= 30 * blocks && symbols.len() >= 4 * blocks);
+        let power = symbols.iter().map(Complex32::norm_sqr).sum::<f32>() / symbols.len() as f32;
+        assert!((power - 1.0).abs() < 1e-3, "{power}");
+        let Content::Picture(picture) = system.decode(&arrived(&message)).unwrap().content else {
+            panic!("a picture came back as text")
+        };
+        assert_eq!((picture.width(), picture.height()), (width, height));
+    }
+}
+
+#[test]
+fn ends_with_different_transforms_refuse_each_other() {
+    let mut over_taef2 = random_system();
+    let mut own = Autoencoder::new(&open_device(DeviceChoice::Cpu).unwrap()).unwrap();
+    let message = over_taef2.encode(&content(32, 32), Budget { symbols: 200, bytes: 0 }).unwrap();
+    let error = own.decode(&arrived(&message)).unwrap_err();
+    assert!(matches!(error, ModelError::ModelMismatch { .. }), "{error}");
+    let message = own.encode(&content(32, 32), Budget { symbols: 200, bytes: 0 }).unwrap();
+    let error = over_taef2.decode(&arrived(&message)).unwrap_err();
+    assert!(matches!(error, ModelError::ModelMismatch { .. }), "{error}");
+}
+
+#[test]
+fn tiles_of_taef2_give_the_same_as_one_pass() {
+    let mut system = random_system();
+    let Content::Picture(picture) = content(14 * 16, 20) else { panic!("a picture") };
+    // Everything is sent, so that rates cannot turn on a rounding error.
+    let (side, expected) = system.modulate(&picture, 64 * 28).unwrap();
+    let one = system.demodulate(&side, &expected, &vec![0.1; expected.len()]).unwrap();
+    // 14 blocks are more than a core of 2 with 5 around it on both sides.
+    system.transform_mut().core_blocks = 2;
+    let (_, symbols) = system.modulate(&picture, 64 * 28).unwrap();
+    let most = expected.iter().zip(&symbols).map(|(a, b)| (a - b).norm()).fold(0.0, f32::max);
+    assert!(most < 1e-2, "symbols differ by {most}");
+    let other = system.demodulate(&side, &expected, &vec![0.1; expected.len()]).unwrap();
+    let most = one.rgb().iter().zip(other.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(most <= Some(1), "pixels differ by {most:?}");
 }

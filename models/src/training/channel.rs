@@ -8,16 +8,13 @@ use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::pictures::GROUP;
-use crate::ae::network::CHANNELS;
-use crate::ae::rates::{RATES, gain};
+use crate::ae::rates::{RATES, Rates, gain};
 
-/// Fewest complex symbols a block: a bandwidth ratio of 1/48.
-pub const LEAST_SYMBOLS: usize = 16;
 /// SNR drawn at random, dB.
 const SNR_DB: std::ops::Range<f32> = -5.0..20.0;
 
 /// What happens to the values of a batch, in units of the mean power of a sent value. All are
-/// `[groups · GROUP, CHANNELS, h, w]`.
+/// `[groups · GROUP, channels, h, w]`.
 pub struct Draw {
     /// Amplitude with which a value is sent; zero where it is not.
     pub sent: Vec<f32>,
@@ -34,6 +31,8 @@ pub struct Draw {
 /// Settings of one group.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
+    /// Rates of the transform that is trained; one for all groups of a batch.
+    pub rates: &'static Rates,
     /// Complex symbols a block, on the average.
     pub symbols: usize,
     /// How strongly the rate follows the activity of a part of the picture; zero for one rate everywhere.
@@ -49,15 +48,21 @@ pub struct Setting {
 impl Setting {
     /// Noise alone.
     pub fn awgn(symbols: usize, snr_db: f32) -> Self {
-        Self { symbols, adaptation: 0.0, snr_db, rician: f32::INFINITY, lost: 0.0 }
+        Self { rates: &RATES, symbols, adaptation: 0.0, snr_db, rician: f32::INFINITY, lost: 0.0 }
     }
 
-    /// Drawn as training needs it.
+    /// Drawn as training of `ae`'s own transform needs it.
     pub fn random(rng: &mut StdRng) -> Self {
-        let (least, most) = ((LEAST_SYMBOLS as f32).ln(), (CHANNELS as f32 / 2.0).ln());
+        Self::random_over(&RATES, rng)
+    }
+
+    /// Drawn as training of a transform needs it: on the average, from its second rate to its last.
+    pub fn random_over(rates: &'static Rates, rng: &mut StdRng) -> Self {
+        let (least, most) = (rates[1], rates[rates.len() - 1]);
+        let wanted = rng.random_range((least as f32).ln()..=(most as f32).ln()).exp();
         Self {
-            symbols: (rng.random_range(least..=most).exp().round() as usize)
-                .clamp(LEAST_SYMBOLS, CHANNELS / 2),
+            rates,
+            symbols: (wanted.round() as usize).clamp(least, most),
             adaptation: if rng.random_bool(0.8) { rng.random_range(0.3..1.2) } else { 0.0 },
             snr_db: rng.random_range(SNR_DB),
             rician: if rng.random_bool(0.3) {
@@ -72,6 +77,7 @@ impl Setting {
 
 /// Complex symbols of each block of a group, by the activity of its part of the picture.
 fn symbols(setting: &Setting, activity: &[f32]) -> Vec<usize> {
+    let rates = setting.rates;
     let mean = activity.iter().map(|value| value.ln()).sum::<f32>() / activity.len() as f32;
     let rate = |value: &f32| {
         if setting.adaptation == 0.0 {
@@ -79,15 +85,16 @@ fn symbols(setting: &Setting, activity: &[f32]) -> Vec<usize> {
         }
         let wanted = (setting.symbols as f32).ln() + setting.adaptation * (value.ln() - mean);
         let distance = |rate: &usize| ((*rate as f32).ln() - wanted).abs();
-        RATES.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(RATES[0])
+        rates.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(rates[0])
     };
     activity.iter().map(rate).collect()
 }
 
 /// Draws the channel of a batch; `activity` holds a positive value for each block of each crop.
 pub fn draw(settings: &[Setting], activity: &[f32], rng: &mut StdRng) -> Draw {
+    let channels = settings.first().map_or(0, |setting| 2 * setting.rates[setting.rates.len() - 1]);
     let places = activity.len() / (settings.len() * GROUP);
-    let values = activity.len() * CHANNELS;
+    let values = activity.len() * channels;
     let mut out = Draw {
         sent: vec![0.0; values],
         arrives: vec![0.0; values],
@@ -100,11 +107,11 @@ pub fn draw(settings: &[Setting], activity: &[f32], rng: &mut StdRng) -> Draw {
     for (setting, activity) in settings.iter().zip(activity.chunks_exact(GROUP * places)) {
         let symbols = symbols(setting, activity);
         let sent: usize = symbols.iter().sum();
-        out.sent_share.push((2 * sent) as f32 / (CHANNELS * symbols.len()) as f32);
+        out.sent_share.push((2 * sent) as f32 / (channels * symbols.len()) as f32);
         let mean_variance = 10.0_f32.powf(-setting.snr_db / 10.0);
         let scattered = if setting.rician.is_finite() { 1.0 / (1.0 + setting.rician) } else { 0.0 };
         for symbols in symbols.chunks_exact(places) {
-            for pair in 0..CHANNELS / 2 {
+            for pair in 0..channels / 2 {
                 for (place, &symbols) in symbols.iter().enumerate() {
                     if pair >= symbols {
                         continue;
@@ -130,7 +137,7 @@ pub fn draw(settings: &[Setting], activity: &[f32], rng: &mut StdRng) -> Draw {
                     }
                 }
             }
-            at += CHANNELS * places;
+            at += channels * places;
         }
     }
     out

@@ -8,6 +8,8 @@
 //! - [`channel`]: a random channel for each group of crops: rate, SNR, fading, losses.
 //! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of `ae`, `vae` and `vscc`. [`paper`]: that of the
 //!   network that these come from.
+//! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of the `ae` system, [`taef2`]: that of its other
+//!   transform.
 //! - [`loader`], [`run`]: the loop that all share. [`checkpoint`], [`card`]: what it leaves behind.
 //! - [`parameters`]: a network's numbers as plain vectors, and their moving average.
 
@@ -21,6 +23,7 @@ pub mod paper;
 pub mod parameters;
 pub mod pictures;
 pub mod run;
+pub mod taef2;
 pub mod task;
 
 pub use run::{Options, Progress, train};

@@ -31,6 +31,8 @@ const MOST_ZOOM: f32 = 2.5;
 pub struct Crops {
     /// `groups · GROUP` crops of 3 × side × side values, plane by plane, less the mean colour of their group.
     pub values: Vec<f32>,
+    /// The mean colour that was taken from each group.
+    pub means: Vec<[f32; 3]>,
     /// Groups.
     pub groups: usize,
     /// Side, pixels.
@@ -129,7 +131,7 @@ impl Pictures {
 
     /// Random crops.
     pub fn crops(&self, groups: usize, side: usize, rng: &mut StdRng) -> Crops {
-        let mut values = Vec::with_capacity(groups * GROUP * 3 * side * side);
+        let (mut values, mut means) = (Vec::with_capacity(groups * GROUP * 3 * side * side), Vec::new());
         for _ in 0..groups {
             let start = values.len();
             let mut picture = self.draw(rng);
@@ -145,14 +147,14 @@ impl Pictures {
                 let y = rng.random_range(0..=picture.height as usize - span);
                 self.crop(picture, x, y, span, side, rng.random_bool(0.5), &mut values);
             }
-            remove_mean(&mut values[start..], side);
+            means.push(remove_mean(&mut values[start..], side));
         }
-        Crops { values, groups, side }
+        Crops { values, means, groups, side }
     }
 
     /// The middles of the held-out pictures, as groups of crops: the same at every call.
     pub fn validation_crops(&self, side: usize) -> Crops {
-        let mut values = Vec::new();
+        let (mut values, mut means) = (Vec::new(), Vec::new());
         let pictures = if self.held_out.len() >= GROUP { &self.held_out } else { &self.training };
         let groups = (pictures.len() / GROUP).max(1);
         for group in 0..groups {
@@ -162,9 +164,9 @@ impl Pictures {
                 let (width, height) = (picture.width as usize, picture.height as usize);
                 self.crop(picture, (width - side) / 2, (height - side) / 2, side, side, false, &mut values);
             }
-            remove_mean(&mut values[start..], side);
+            means.push(remove_mean(&mut values[start..], side));
         }
-        Crops { values, groups, side }
+        Crops { values, means, groups, side }
     }
 
     /// Appends the planes of a square of `span` pixels, made smaller to `side`.
@@ -204,17 +206,18 @@ impl Pictures {
     }
 }
 
-/// Takes the mean colour of a group away, rounded as it is when it is sent.
-fn remove_mean(group: &mut [f32], side: usize) {
+/// Takes the mean colour of a group away, rounded as it is when it is sent, and returns it.
+fn remove_mean(group: &mut [f32], side: usize) -> [f32; 3] {
     let area = side * side;
-    for plane in 0..3 {
+    std::array::from_fn(|plane| {
         let planes = || (plane * area..).step_by(3 * area).take(GROUP);
         let sum: f64 = planes().flat_map(|at| &group[at..at + area]).map(|&value| f64::from(value)).sum();
         let mean = ((sum / (GROUP * area) as f64 * 255.0).round() / 255.0) as f32;
         for at in planes() {
             group[at..at + area].iter_mut().for_each(|value| *value -= mean);
         }
-    }
+        mean
+    })
 }
 
 #[cfg(test)]
