@@ -253,7 +253,7 @@ mod tests {
         let network = Network::new(&Basis::typical(CHANNELS), &device).variational(&device);
         let side = 32;
         let values = (0..GROUP * 3 * side * side).map(|at| (at * 31 % 101) as f32 / 100.0 - 0.5).collect();
-        let crops = Crops { values, groups: 1, side };
+        let crops = Crops { values, means: vec![[0.0; 3]], groups: 1, side };
         let nats = |method, lost| -> f32 {
             let setting = Setting { lost, ..Setting::awgn(48, 5.0) };
             let channel = draw(&[setting], &crops.activity(), &mut StdRng::seed_from_u64(1));
