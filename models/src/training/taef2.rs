@@ -358,7 +358,7 @@ impl Task for ProjectedTaef2 {
         weights::to_bytes(network)
     }
 
-    fn from_bytes(&self, bytes: Vec<u8>, device: &Device) -> Result<Projection, String> {
+    fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<Projection, String> {
         weights::from_bytes(bytes, device)
     }
 }
