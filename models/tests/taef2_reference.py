@@ -1,11 +1,12 @@
 """Constants for the parity tests of models/src/taef2, made with PyTorch.
 
-    python models/tests/taef2_reference.py [FOLDER_WITH_TAEF2 [FOLDER_OF_PICTURES]]
+    python models/tests/taef2_reference.py [FOLDER_WITH_TAEF2 [FOLDER_OF_PICTURES [OUT [LIMIT]]]]
 
 Writes a small network of TAEF2's architecture with random weights (seed 1) to models/tests/taef2/, its encoder as a zip
 archive and its decoder as a legacy stream, and prints what it makes of a picture. With the folder of taef2_encoder.pth
 and taef2_decoder.pth it prints the same for the real weights, and with a folder of pictures (needs Pillow and NumPy) the mean
-PSNR through both halves.
+PSNR through both halves. With a folder OUT it also sends the latents of the first LIMIT pictures as they are, scaled to unit
+power, over white noise, and writes what arrives to OUT/<SNR>dB: what a projection has to be better than.
 """
 
 import pathlib
@@ -104,12 +105,23 @@ def main():
         from PIL import Image
 
         psnr = []
-        for path in sorted(pathlib.Path(sys.argv[2]).iterdir()):
+        limit = int(sys.argv[4]) if len(sys.argv) > 4 else None
+        for path in sorted(pathlib.Path(sys.argv[2]).iterdir())[:limit]:
             x = torch.from_numpy(numpy.asarray(Image.open(path).convert("RGB")).copy())
             x = x.permute(2, 0, 1)[None] / 255.0
-            y = (real[1](real[0](x)).clamp(0, 1) * 255).round() / 255
-            psnr.append(-10 * (x - y).square().mean().log10().item())
+            latents = real[0](x)
+
+            def decoded(z):
+                return (real[1](z).clamp(0, 1) * 255).round()
+
+            psnr.append(-10 * (x - decoded(latents) / 255).square().mean().log10().item())
             print(f"{path.name}: {psnr[-1]:.3f} dB")
+            for snr_db in [0, 5, 10, 20] if len(sys.argv) > 3 else []:
+                spread = latents.square().mean().sqrt() * 10 ** (-snr_db / 20)
+                arrived = decoded(latents + spread * torch.randn_like(latents))[0].permute(1, 2, 0)
+                folder = pathlib.Path(sys.argv[3]) / f"{snr_db}dB"
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(arrived.byte().numpy()).save(folder / f"{path.stem}.png")
         print(f"mean PSNR {sum(psnr) / len(psnr):.3f} dB")
 
 
