@@ -28,6 +28,7 @@ use semcast_common::{message::SystemId, telemetry};
 use serde::{Deserialize, Serialize};
 
 use crate::flags::{self, print_text};
+use crate::metrics::LpipsWeights;
 use settings::{Cbr, Settings};
 
 /// Race systems over the same channel: every combination of system, SNR, rate, channel, picture and seed
@@ -96,6 +97,8 @@ pub struct Args {
     /// Published curves to draw beside those of --ideal, such as docs/rivals.json
     #[arg(long, value_name = "FILE")]
     rivals: Option<PathBuf>,
+    #[command(flatten)]
+    lpips: LpipsWeights,
     #[command(flatten)]
     device: flags::Device,
 }

@@ -35,6 +35,19 @@ pub struct LpipsWeights {
 }
 
 impl LpipsWeights {
+    /// A name for the contents of the files that LPIPS is measured with; none if they were not named.
+    pub fn digest(&self) -> anyhow::Result<Option<String>> {
+        let (Some(backbone), Some(linear)) = (&self.lpips_backbone, &self.lpips_linear) else {
+            return Ok(None);
+        };
+        let mut bytes = weight_bytes(backbone, BACKBONE_SOURCE)?;
+        if let Some("param") = backbone.extension().and_then(|extension| extension.to_str()) {
+            bytes.extend(weight_bytes(&backbone.with_extension("bin"), BACKBONE_SOURCE)?);
+        }
+        bytes.extend(weight_bytes(linear, LINEAR_SOURCE)?);
+        Ok(Some(semcast_models::ae::weights::digest_of(&bytes).to_string()))
+    }
+
     /// The network, if it was named.
     pub fn backbone(&self, device: &OpenDevice) -> anyhow::Result<Option<Backbone>> {
         let Some(path) = &self.lpips_backbone else { return Ok(None) };

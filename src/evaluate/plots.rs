@@ -25,7 +25,7 @@ const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000
 /// Writes a file a channel, rate and metric.
 pub fn write(folder: &Path, settings: &Settings, groups: &[Group], rivals: &[Rival]) -> anyhow::Result<()> {
     for group in groups.iter().filter(|group| !group.rows.is_empty()) {
-        for metric in Metric::ALL {
+        for metric in settings.metrics() {
             let ideal = if settings.ideal { "ideal-" } else { "" };
             let name = file_name(&format!("{ideal}{}-cbr-{}-{}", group.channel, group.cbr, metric.key()));
             let path = folder.join(format!("{name}.svg"));

@@ -15,6 +15,7 @@ use semcast_common::{
     content::{Content, Picture},
     message::{Payload, ReceivedMessage, SemanticMessage},
 };
+use semcast_models::metrics::PictureMetrics;
 use semcast_models::{Budget, ModelError, OpenDevice, System, SystemOptions};
 use semcast_phy::{channel::ChannelConfig, modulation::mcs::Mcs};
 use semcast_transmitter::worker::budget;
@@ -28,7 +29,6 @@ use super::{
     store::Store,
     trial::{Metrics, Outcome, Record, Trial},
 };
-use crate::quality;
 
 /// What is compared where no picture arrived.
 const GREY: u8 = 128;
@@ -49,7 +49,13 @@ pub fn run(settings: &Settings, trials: &[Trial], store: &mut Store) -> anyhow::
             let results = results.clone();
             let (heats, device, next, stop) = (&heats, &device, &next, &stop);
             scope.spawn(move || {
-                let mut runner = Runner::new(settings, device);
+                let mut runner = match Runner::new(settings, device) {
+                    Ok(runner) => runner,
+                    Err(error) => {
+                        let _ = results.send(Err(error));
+                        return;
+                    }
+                };
                 while let Some(heat) = heats.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(error) = runner.heat(heat, stop, &results) {
                         // Whoever waits has gone only after an error of its own.
@@ -105,6 +111,7 @@ struct Runner<'a> {
     systems: Vec<Box<dyn System>>,
     chain: Chain,
     ideal: Ideal,
+    metrics: PictureMetrics,
 }
 
 /// What a heat has encoded, and what came of it where it arrived whole.
@@ -116,14 +123,16 @@ struct Encoded {
 }
 
 impl<'a> Runner<'a> {
-    fn new(settings: &'a Settings, device: &'a OpenDevice) -> Self {
-        Self {
+    fn new(settings: &'a Settings, device: &'a OpenDevice) -> anyhow::Result<Self> {
+        let backbone = settings.lpips.backbone(device)?;
+        Ok(Self {
             settings,
             device,
             systems: Vec::new(),
             chain: Chain::new(settings),
             ideal: Ideal::new(settings.numerology),
-        }
+            metrics: PictureMetrics::new(settings.lpips.on(backbone.as_ref())?),
+        })
     }
 
     fn heat(
@@ -157,7 +166,7 @@ impl<'a> Runner<'a> {
         original: &Picture,
         encodings: &mut Vec<Encoded>,
     ) -> anyhow::Result<Outcome> {
-        let Self { settings, device, systems, chain, ideal } = self;
+        let Self { settings, device, systems, chain, ideal, metrics: measures } = self;
         let system = system(trial, systems, device)?;
         let channel = ChannelConfig {
             profile: trial.channel.parse()?,
@@ -185,17 +194,19 @@ impl<'a> Runner<'a> {
         };
         let encoded = &mut encodings[used];
         let (metrics, decode_ms, lost) = match received {
-            Err(reason) => (grey(original)?, None, Some(reason)),
+            Err(reason) => (grey(original, measures)?, None, Some(reason)),
             Ok(message) => match (encoded.whole, encoded.arrived_whole(&message)) {
                 (Some((metrics, decode_ms)), true) => (metrics, Some(decode_ms), None),
                 (_, whole) => {
                     let started = Instant::now();
                     match system.decode(&message) {
-                        Err(error) => (grey(original)?, None, Some(error.to_string())),
+                        Err(error) => (grey(original, measures)?, None, Some(error.to_string())),
                         Ok(decoded) => {
                             let decode_ms = 1e3 * started.elapsed().as_secs_f64();
-                            let quality = quality::compare(&loaded.content, &decoded.content)?;
-                            let metrics = Metrics::from(&quality);
+                            let Content::Picture(picture) = &decoded.content else {
+                                anyhow::bail!("a picture was sent and a text arrived")
+                            };
+                            let metrics = Metrics::from(&measures.measure(original, picture)?);
                             if whole {
                                 encoded.whole = Some((metrics, decode_ms));
                             }
@@ -266,8 +277,7 @@ fn encode(system: &mut dyn System, content: &Content, budget: Budget) -> anyhow:
 }
 
 /// How near a grey picture is.
-fn grey(original: &Picture) -> anyhow::Result<Metrics> {
+fn grey(original: &Picture, measures: &PictureMetrics) -> anyhow::Result<Metrics> {
     let grey = Picture::new(original.width(), original.height(), vec![GREY; original.rgb().len()])?;
-    let quality = quality::compare(&Content::Picture(original.clone()), &Content::Picture(grey))?;
-    Ok(Metrics::from(&quality))
+    Ok(Metrics::from(&measures.measure(original, &grey)?))
 }

@@ -9,8 +9,8 @@ use semcast_phy::{
     numerology::Numerology,
 };
 
-use super::{Args, Feedback, pictures::PictureSet, trial::Trial};
-use crate::{exit::Failure, flags};
+use super::{Args, Feedback, pictures::PictureSet, summary::Metric, trial::Trial};
+use crate::{exit::Failure, flags, metrics::LpipsWeights};
 
 /// Rates that can be asked for: those of `--cbr` elsewhere.
 const CBR_RANGE: std::ops::RangeInclusive<f64> = 0.0001..=16.0;
@@ -79,6 +79,9 @@ pub struct Settings {
     pub max_resends: u8,
     pub threads: usize,
     pub device: DeviceChoice,
+    /// Files of LPIPS, and their digest if it is measured.
+    pub lpips: LpipsWeights,
+    pub lpips_digest: Option<String>,
     /// The grid of the radio.
     pub numerology: Numerology,
     /// Offsets and Doppler spread; the rest is another one in each trial.
@@ -122,9 +125,17 @@ impl Settings {
             max_resends: if args.feedback == Feedback::None { 0 } else { args.max_resends },
             threads: args.threads.map_or_else(processors, usize::from),
             device,
+            lpips_digest: args.lpips.digest()?,
+            lpips: args.lpips.clone(),
             numerology,
             channel,
         })
+    }
+
+    /// The figures that are measured.
+    pub fn metrics(&self) -> impl Iterator<Item = Metric> {
+        let lpips = self.lpips_digest.is_some();
+        Metric::ALL.into_iter().filter(move |metric| lpips || *metric != Metric::Lpips)
     }
 
     /// All trials: picture by picture, and of each rate those of one system together, as they share encodings.
@@ -153,6 +164,7 @@ impl Settings {
                                     ideal: self.ideal,
                                     feedback: self.feedback,
                                     max_resends: self.max_resends,
+                                    lpips: self.lpips_digest.clone(),
                                 });
                             }
                         }

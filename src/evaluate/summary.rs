@@ -1,7 +1,8 @@
 //! Summary: trials → means with confidence intervals, by channel, rate, system and SNR.
 //!
 //! The mean is over all pictures and seeds. Its 95 % interval is Student's: over the means of the pictures, as seeds of one
-//! picture tell little of another; with a single picture over its seeds. The 10th percentile is over all trials.
+//! picture tell little of another; with a single picture over its seeds. The 10th percentile is over all trials; of LPIPS, where
+//! more is worse, it is the 90th.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +22,12 @@ pub enum Metric {
     Ssim,
     MsSsim,
     MsSsimDb,
+    Lpips,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Psnr, Self::Ssim, Self::MsSsim, Self::MsSsimDb];
+    pub const ALL: [Self; 5] = [Self::Psnr, Self::Ssim, Self::MsSsim, Self::MsSsimDb, Self::Lpips];
 
     /// In files.
     pub fn key(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Metric {
             Self::Ssim => "ssim",
             Self::MsSsim => "ms_ssim",
             Self::MsSsimDb => "ms_ssim_db",
+            Self::Lpips => "lpips",
         }
     }
 
@@ -44,6 +47,7 @@ impl Metric {
             Self::Ssim => "SSIM",
             Self::MsSsim => "MS-SSIM",
             Self::MsSsimDb => "MS-SSIM, dB",
+            Self::Lpips => "LPIPS",
         }
     }
 
@@ -51,16 +55,22 @@ impl Metric {
     pub fn decimals(self) -> usize {
         match self {
             Self::Psnr | Self::MsSsimDb => 2,
-            Self::Ssim | Self::MsSsim => 4,
+            Self::Ssim | Self::MsSsim | Self::Lpips => 4,
         }
     }
 
-    fn of(self, metrics: &Metrics) -> f64 {
+    /// Where among the sorted trials the bad tenth ends: distances are bad when they are large.
+    fn bad_share(self) -> f64 {
+        if self == Self::Lpips { 0.9 } else { 0.1 }
+    }
+
+    fn of(self, metrics: &Metrics) -> Option<f64> {
         match self {
-            Self::Psnr => metrics.psnr_db,
-            Self::Ssim => metrics.ssim,
-            Self::MsSsim => metrics.ms_ssim,
-            Self::MsSsimDb => metrics.ms_ssim_db,
+            Self::Psnr => Some(metrics.psnr_db),
+            Self::Ssim => Some(metrics.ssim),
+            Self::MsSsim => Some(metrics.ms_ssim),
+            Self::MsSsimDb => Some(metrics.ms_ssim_db),
+            Self::Lpips => metrics.lpips,
         }
     }
 }
@@ -99,7 +109,7 @@ pub struct Statistic {
     pub mean: f64,
     /// Half of the 95 % confidence interval of the mean; `None` where there is one trial.
     pub confidence_95: Option<f64>,
-    /// The 10th percentile over trials.
+    /// The 10th percentile over trials, from the bad end.
     pub percentile_10: f64,
 }
 
@@ -151,7 +161,10 @@ impl Row {
             snr_db: first.trial.snr_db,
             trials: records.len(),
             pictures: pictures.len(),
-            metrics: Metric::ALL.map(|metric| (metric.key(), Statistic::of(records, metric))).into(),
+            metrics: Metric::ALL
+                .into_iter()
+                .filter_map(|metric| Some((metric.key(), Statistic::of(records, metric)?)))
+                .collect(),
             lost: mean(&|record| f64::from(u8::from(record.outcome.lost.is_some()))),
             cbr_net: mean(&|record| record.outcome.cbr_net),
             cbr_gross: total.map(|_| mean(&|record| record.outcome.cbr_gross.unwrap_or(0.0))),
@@ -167,11 +180,11 @@ fn picture(record: &Record) -> (&str, &str) {
 }
 
 impl Statistic {
-    fn of(records: &[&Record], metric: Metric) -> Self {
+    fn of(records: &[&Record], metric: Metric) -> Option<Self> {
         let mut all = Vec::with_capacity(records.len());
         let mut by_picture: BTreeMap<_, Vec<f64>> = BTreeMap::new();
         for record in records {
-            let value = metric.of(&record.outcome.metrics);
+            let value = metric.of(&record.outcome.metrics)?;
             all.push(value);
             by_picture.entry(picture(record)).or_default().push(value);
         }
@@ -181,11 +194,11 @@ impl Statistic {
             all.clone()
         };
         all.sort_by(f64::total_cmp);
-        Self {
+        Some(Self {
             mean: all.iter().sum::<f64>() / all.len() as f64,
             confidence_95: half_interval(&samples),
-            percentile_10: percentile(&all, 0.1),
-        }
+            percentile_10: percentile(&all, metric.bad_share()),
+        })
     }
 }
 
@@ -250,11 +263,12 @@ pub mod tests {
             ideal: false,
             feedback: Feedback::None,
             max_resends: 0,
+            lpips: None,
         };
         let cost = Cost { payload_symbols: 900, total_symbols: Some(1000), ..Cost::default() };
         let outcome = Outcome {
             lost: None,
-            metrics: Metrics { psnr_db, ssim: 0.9, ms_ssim: 0.95, ms_ssim_db: 13.01 },
+            metrics: Metrics { psnr_db, ssim: 0.9, ms_ssim: 0.95, ms_ssim_db: 13.01, lpips: None },
             cost,
             cbr_net: 0.02,
             cbr_gross: Some(0.022),

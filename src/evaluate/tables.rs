@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     Feedback, ideal,
     settings::Settings,
-    summary::{Group, Metric, Row},
+    summary::{Group, Row},
     trial::Trial,
 };
 
@@ -103,7 +103,7 @@ fn json(settings: &Settings, groups: &[Group]) -> serde_json::Value {
 
 fn csv(settings: &Settings, groups: &[Group]) -> String {
     let mut out = String::from("channel,cbr,ideal,system,model,snr_db,told_snr_db,trials,pictures");
-    for metric in Metric::ALL {
+    for metric in settings.metrics() {
         let key = metric.key();
         let _ = write!(out, ",{key}_mean,{key}_confidence_95,{key}_percentile_10");
     }
@@ -125,7 +125,7 @@ fn csv(settings: &Settings, groups: &[Group]) -> String {
                 row.trials,
                 row.pictures
             );
-            for metric in Metric::ALL {
+            for metric in settings.metrics() {
                 let figure = row.metrics.get(metric.key());
                 for value in [
                     figure.map(|figure| figure.mean),
@@ -162,29 +162,29 @@ pub fn markdown(settings: &Settings, groups: &[Group]) -> String {
         }
     }
     out += &models.concat();
-    out += "\nMean ± half of its 95 % confidence interval (10th percentile). A lost picture counts as a grey one.\n";
+    out += "\nMean ± half of its 95 % confidence interval (10th percentile from the bad end). A lost picture counts as a grey one.\n";
     if settings.ideal {
         let _ = write!(out, "\n{}\n", ideal_note());
     }
     for group in groups {
         let _ = write!(out, "\n## {}, CBR {}{}\n\n", group.channel, group.cbr, mark(settings));
         out += "| system | SNR dB |";
-        for metric in Metric::ALL {
+        for metric in settings.metrics() {
             let _ = write!(out, " {} |", metric.name());
         }
         out += " lost | CBR net | gross | overhead | encode ms | decode ms |\n|";
-        out += &"---|".repeat(2 + Metric::ALL.len() + 6);
+        out += &"---|".repeat(2 + settings.metrics().count() + 6);
         out += "\n";
         for row in &group.rows {
-            out += &line(row);
+            out += &line(settings, row);
         }
     }
     out
 }
 
-fn line(row: &Row) -> String {
+fn line(settings: &Settings, row: &Row) -> String {
     let mut out = format!("| `{}` | {} |", row.system, row.snr_db);
-    for metric in Metric::ALL {
+    for metric in settings.metrics() {
         let decimals = metric.decimals();
         let Some(figure) = row.metrics.get(metric.key()) else {
             out += " – |";

@@ -1,6 +1,7 @@
 //! A trial: one picture, once, by one system over one channel, and what came of it.
 
-use semcast_common::{message::SystemId, report::Quality, wire::Overhead};
+use semcast_common::{message::SystemId, wire::Overhead};
+use semcast_models::metrics::{PictureQuality, similarity_db};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -34,6 +35,9 @@ pub struct Trial {
     pub ideal: bool,
     pub feedback: Feedback,
     pub max_resends: u8,
+    /// Digest of the weights of LPIPS, if it is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lpips: Option<String>,
 }
 
 impl Trial {
@@ -107,18 +111,21 @@ pub struct Metrics {
     pub ssim: f64,
     pub ms_ssim: f64,
     pub ms_ssim_db: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lpips: Option<f64>,
 }
 
 /// Most that any figure in dB counts for.
 pub const MOST_DB: f64 = 100.0;
 
-impl From<&Quality> for Metrics {
-    fn from(quality: &Quality) -> Self {
+impl From<&PictureQuality> for Metrics {
+    fn from(quality: &PictureQuality) -> Self {
         Self {
             psnr_db: quality.psnr_db.min(MOST_DB),
             ssim: quality.ssim,
             ms_ssim: quality.ms_ssim,
-            ms_ssim_db: semcast_models::metrics::similarity_db(quality.ms_ssim).min(MOST_DB),
+            ms_ssim_db: similarity_db(quality.ms_ssim).min(MOST_DB),
+            lpips: quality.lpips,
         }
     }
 }

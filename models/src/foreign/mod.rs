@@ -5,8 +5,8 @@
 //! - [`ForeignWeights::parse`]: which format it is, the file shows by itself.
 //! - [`KeyMap`]: how the tensors are named and laid out there, as against here.
 //! - [`ForeignWeights::load_into`]: every tensor of the module must be there, of its shape, and nothing else.
-//! - [`checkpoint`]: PyTorch's two containers (zip archive and legacy stream); [`archive`]: the zip archive;
-//!   [`pickle`]: the language in which they describe their tensors.
+//! - `checkpoint`: PyTorch's two containers (zip archive and legacy stream); `archive`: the zip archive;
+//!   `pickle`: the language in which they describe their tensors.
 //!
 //! PyTorch's files are read here rather than by a library because the one that would do takes paths instead of bytes and
 //! changes features of crates below the tensor library. Nothing in a pickle is ever executed: of its language, what

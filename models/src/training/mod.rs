@@ -10,7 +10,7 @@
 //!   network that these come from.
 //! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of the `ae` system, [`taef2`]: that of its other
 //!   transform.
-//! - [`loader`], [`run`]: the loop that all share. [`checkpoint`], [`card`]: what it leaves behind.
+//! - `loader`, [`run`]: the loop that all share. `checkpoint`, `card`: what it leaves behind.
 //! - [`parameters`]: a network's numbers as plain vectors, and their moving average.
 
 pub mod ae;

@@ -3,7 +3,7 @@
 //! A group shares one channel and one power scale, as the parts of one picture do when it is sent; in half of the groups
 //! the crops are indeed of one picture, in the other half of different ones, which makes the parts differ as much as
 //! those of a picture much larger than a crop. Crops are mirrored at random, and half of them are made smaller, by up
-//! to [`MOST_ZOOM`].
+//! to 2.5.
 
 use std::path::{Path, PathBuf};
 
