@@ -164,7 +164,7 @@ impl Settings {
                                     ideal: self.ideal,
                                     feedback: self.feedback,
                                     max_resends: self.max_resends,
-                                    lpips: self.lpips_digest.clone(),
+                                    lpips_weights: self.lpips_digest.clone(),
                                 });
                             }
                         }

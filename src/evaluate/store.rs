@@ -76,7 +76,13 @@ mod tests {
     fn results_come_back_and_half_a_line_does_not() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("results.jsonl");
-        let (first, second) = (record("1.png", 10.0 / 3.0, 30.0), record("2.png", 0.1, 31.5));
+        let [first, second] =
+            [("1.png", 10.0 / 3.0, 30.0), ("2.png", 0.1, 31.5)].map(|(name, snr_db, psnr_db)| {
+                let mut record = record(name, snr_db, psnr_db);
+                record.trial.lpips_weights = Some("22".into());
+                record.outcome.metrics.lpips = Some(0.125);
+                Record { id: record.trial.id(), ..record }
+            });
         let mut store = Store::open(&path, false).expect("a new file");
         store.add(&first).expect("added");
         store.add(&second).expect("added");

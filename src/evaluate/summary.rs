@@ -263,7 +263,7 @@ pub mod tests {
             ideal: false,
             feedback: Feedback::None,
             max_resends: 0,
-            lpips: None,
+            lpips_weights: None,
         };
         let cost = Cost { payload_symbols: 900, total_symbols: Some(1000), ..Cost::default() };
         let outcome = Outcome {

@@ -37,7 +37,7 @@ pub struct Trial {
     pub max_resends: u8,
     /// Digest of the weights of LPIPS, if it is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lpips: Option<String>,
+    pub lpips_weights: Option<String>,
 }
 
 impl Trial {
