@@ -24,6 +24,7 @@ mod code;
 mod decoder;
 mod encoder;
 mod interleaver;
+mod kernels;
 mod list;
 #[cfg(test)]
 mod reference;
