@@ -12,7 +12,7 @@ use crate::{
     allocation::amplitude,
     coding::transport_block::TransportBlockDecoder,
     crest,
-    estimation::frame::{FrameEstimator, Rates},
+    estimation::{frame::FrameEstimator, rates::Rates},
     framing::{
         ReceivedSegment, SegmentShape, SoftBits,
         control::{self, control_elements},

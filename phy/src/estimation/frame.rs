@@ -2,9 +2,8 @@
 //!
 //! A frame is looked at as a whole, when all of it has arrived:
 //! 1. Pilots of a few neighbouring symbols (a block) are fitted by taps ([`DelayFitter`]).
-//! 2. From block to block taps turn: what all turn by is what is left of the CFO, what they turn by in
-//!    proportion to frequency is the drift of the sampling clock. Blocks far apart tell it finely, neighbours
-//!    without ambiguity, so the distance is doubled from look to look for as long as the channel stands.
+//! 2. From block to block taps turn: that tells what is left of the CFO, and the drift of the sampling clock
+//!    ([`super::rates`]).
 //! 3. Taps are smoothed in time, as much as the channel's own change allows; that is read from how much more
 //!    neighbouring blocks differ than their noise explains.
 //! 4. What is left of the common phase (phase noise) is followed from symbol to symbol.
@@ -14,6 +13,7 @@ use num_complex::Complex32;
 
 use super::{
     delays::{DelayFitter, PilotSet},
+    rates::{Look, PHASE_NOISE, RateFinder, Rates},
     smoothing::{Motion, PhaseMeasurement, PhaseSmoother, RowSmoother, Step},
 };
 use crate::{
@@ -24,20 +24,12 @@ use crate::{
     sync::acquisition::Acquired,
 };
 
-/// Variance that phase noise adds to the common phase in a symbol, rad².
-const PHASE_NOISE: f64 = 1e-5;
-/// Standard deviation of the sampling clocks' difference that is reckoned with.
-const MOST_CLOCK_OFFSET: f64 = 150e-6;
-/// Parts of the band that fade independently, when it is judged how far fading passes for a turn.
-const INDEPENDENT_FADES: f64 = 2.0;
 /// Largest Doppler spread that is followed, rad per symbol.
 const MOST_DOPPLER: f32 = 0.3;
 /// Variance of the common phase against the smoothed taps at a frame's start, rad².
 const START_VARIANCE: f64 = 0.1;
 /// Least share of the noise that residuals are taken to hold.
 const LEAST_RESIDUAL: f32 = 0.15;
-/// Pairs of blocks must agree this well, compared with neighbours, for their turn to count.
-const COHERENT: f32 = 0.6;
 /// Residuals of this many pilots of the whole band count with those of each resource block.
 const BAND_WEIGHT: f32 = 24.0;
 /// What the training symbols tell of the noise counts this much of what a pilot tells.
@@ -46,24 +38,6 @@ const TRAINING_WEIGHT: f32 = 0.5;
 const TAIL_BLOCKS: usize = 4;
 /// ... which it did when their taps agree by at least this much.
 const TAIL_COHERENCE: f32 = 0.3;
-
-/// How a frame turns from symbol to symbol.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rates {
-    /// Of all subcarriers, in rad per symbol: what is left of the CFO.
-    pub phase: f64,
-    /// In rad per symbol and subcarrier from DC: the drift of the sampling clock.
-    pub slope: f64,
-    /// Variance of `phase`.
-    pub variance: f64,
-}
-
-impl Rates {
-    /// Samples by which the symbols come earlier (later if negative) with each symbol.
-    pub fn drift_samples(&self, numerology: &Numerology) -> f64 {
-        self.slope * numerology.fft_size as f64 / std::f64::consts::TAU
-    }
-}
 
 /// Neighbouring symbols whose pilots are fitted together.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +62,7 @@ pub struct FrameEstimator {
     middles: Vec<i32>,
     /// Response there, block by block.
     coarse: Vec<Complex32>,
+    rate_finder: RateFinder,
     pilots: Vec<usize>,
     received: Vec<Complex32>,
     steps: Vec<Step>,
@@ -105,6 +80,8 @@ pub struct FrameEstimator {
     /// Symbols from the middle of the training symbols to the first symbol.
     lead: f32,
     shifts: Vec<i32>,
+    /// Residuals of each resource block: their power, and their number.
+    residuals: Vec<(f32, f32)>,
     noise_per_rb: Vec<f32>,
     noise_variance: f32,
     lasted: bool,
@@ -126,6 +103,7 @@ impl FrameEstimator {
                 .map(|rb| numerology.frequency_index(rb * SUBCARRIERS_PER_RB + SUBCARRIERS_PER_RB / 2))
                 .collect(),
             coarse: Vec::new(),
+            rate_finder: RateFinder::default(),
             pilots: Vec::new(),
             received: Vec::new(),
             steps: Vec::new(),
@@ -140,6 +118,7 @@ impl FrameEstimator {
             rates: Rates::default(),
             lead: 0.0,
             shifts: Vec::new(),
+            residuals: Vec::new(),
             noise_per_rb: Vec::new(),
             noise_variance: 0.0,
             lasted: true,
@@ -314,99 +293,18 @@ impl FrameEstimator {
         }
     }
 
-    /// Finds the turn from how blocks differ, at growing distances.
+    /// Finds the turn from how blocks differ.
     fn find_rates(&mut self, acquired: &Acquired) {
-        let blocks = self.blocks.len();
-        if blocks < 3 {
-            return;
-        }
-        let taps = acquired.delays.taps;
-        let numerology = self.numerology;
         self.coarse.clear();
         self.fitter.coarse(acquired.delays, &self.middles, &self.taps, &mut self.coarse);
-        let middles = &self.middles;
-        let width = middles.len();
-        let independent = width.min(taps) as f64;
-        let block_symbols = f64::from(self.blocks[1].centre - self.blocks[0].centre);
-        let most_drift = std::f64::consts::TAU * MOST_CLOCK_OFFSET * numerology.symbol_samples() as f64
-            / numerology.fft_size as f64;
-        let (mut phase_variance, mut slope_variance) = (self.rates.variance, most_drift * most_drift);
-        let (mut phase, mut slope) = (0.0f64, 0.0f64);
-        let mut agreement = vec![Complex32::default(); width];
-        let mut neighbours = 0.0;
-        let mut lag = 1;
-        while lag < blocks {
-            let time = lag as f64 * block_symbols;
-            agreement.fill(Complex32::default());
-            let mut power = 0.0f32;
-            for index in 0..blocks - lag {
-                let time = self.blocks[index + lag].centre - self.blocks[index].centre;
-                let early = &self.coarse[index * width..][..width];
-                let late = &self.coarse[(index + lag) * width..][..width];
-                let turn = Complex32::from_polar(1.0, -(phase as f32) * time);
-                for ((sum, a), b) in agreement.iter_mut().zip(early).zip(late) {
-                    *sum += b * a.conj() * turn;
-                    power += 0.5 * (a.norm_sqr() + b.norm_sqr());
-                }
-            }
-            for (value, &frequency) in agreement.iter_mut().zip(middles) {
-                *value *= Complex32::from_polar(1.0, -(slope * time) as f32 * frequency as f32);
-            }
-            let total: Complex32 = agreement.iter().sum();
-            let coherence = total.norm() / power.max(f32::MIN_POSITIVE);
-            if lag == 1 {
-                neighbours = coherence;
-            } else if coherence < COHERENT * neighbours {
-                break;
-            }
-            let angle = f64::from(total.arg());
-            let back = Complex32::from_polar(1.0, -total.arg());
-            let (mut weight, mut first, mut second) = (0.0f64, 0.0f64, 0.0f64);
-            for (value, &frequency) in agreement.iter().zip(middles) {
-                let (w, f) = (f64::from(value.norm()), f64::from(frequency));
-                weight += w;
-                first += w * f;
-                second += w * f * f;
-            }
-            if weight <= 0.0 || !weight.is_finite() {
-                break;
-            }
-            let centre = first / weight;
-            let spread = second - first * centre;
-            let steep: f64 = agreement
-                .iter()
-                .zip(middles)
-                .map(|(value, &frequency)| (f64::from(frequency) - centre) * f64::from((value * back).im))
-                .sum();
-
-            // Variances of both, from the fits' noise; see the module's description of the shrinkage.
-            let pairs = (blocks - lag) as f64;
-            let noise = f64::from(self.fits[0].0);
-            let mean_power = f64::from(power) / (pairs * width as f64);
-            let ratio = noise / (mean_power - noise).max(0.05 * mean_power).max(f64::MIN_POSITIVE);
-            let steady = f64::from(coherence) * mean_power / (mean_power - noise).max(0.05 * mean_power);
-            let faded = (1.0 / (steady * steady).clamp(1e-3, 1.0) - 1.0) / 2.0;
-            let variance = (ratio + 0.5 * ratio * ratio) / (pairs * independent)
-                + faded * lag as f64 / (pairs * INDEPENDENT_FADES)
-                + 2.0 * PHASE_NOISE * time;
-            let update = |value: &mut f64, prior: &mut f64, measured: f64, variance: f64| {
-                let (measured, variance) = (measured / time, variance / (time * time));
-                let gain = *prior / (*prior + variance);
-                *value += gain * measured;
-                *prior *= 1.0 - gain;
-            };
-            let steep = if spread > 0.0 { steep / spread } else { 0.0 };
-            update(&mut phase, &mut phase_variance, angle - steep * centre, variance);
-            if spread > 0.0 {
-                update(&mut slope, &mut slope_variance, steep, variance * weight / spread);
-            }
-            lag *= 2;
-        }
-        self.rates = Rates {
-            phase: self.rates.phase + phase,
-            slope: self.rates.slope + slope,
-            variance: phase_variance.max(1e-12),
+        let look = Look {
+            responses: &self.coarse,
+            frequencies: &self.middles,
+            noise: self.fits[0].0,
+            taps: acquired.delays.taps,
         };
+        let centre = |block: usize| self.blocks[block].centre;
+        self.rates = self.rate_finder.refine(self.rates, &self.numerology, &look, centre);
     }
 
     /// Whether neighbouring blocks at the end still agree.
@@ -557,7 +455,9 @@ impl FrameEstimator {
     /// Reads the noise from what is left on the pilots.
     fn measure_noise(&mut self, grid: &Grid, acquired: &Acquired, values: &[Complex32], symbols: usize) {
         let resource_blocks = self.numerology.resource_blocks;
-        let mut sums = vec![(0.0f32, 0.0f32); resource_blocks];
+        let mut sums = std::mem::take(&mut self.residuals);
+        sums.clear();
+        sums.resize(resource_blocks, (0.0, 0.0));
         for (index, block) in self.blocks.iter().enumerate() {
             // A fit takes part of the noise with it, the more the more it counts in the smoothed taps.
             let (variance, freedom) = self.fits[index];
@@ -578,6 +478,7 @@ impl FrameEstimator {
         let band = BAND_WEIGHT * self.noise_variance;
         self.noise_per_rb.clear();
         self.noise_per_rb.extend(sums.iter().map(|sum| (sum.0 + band) / (sum.1 + BAND_WEIGHT)));
+        self.residuals = sums;
     }
 }
 
