@@ -103,12 +103,12 @@ dispatched! {
 pub struct DelayFitter {
     fft_size: usize,
     frequencies: Vec<i32>,
-    /// exp(j2πi/N).
-    turns: Vec<Complex64>,
-    factor: Vec<Complex64>,
+    turns: Turns,
+    factor: Factor,
     /// What `factor` is for, if for all subcarriers.
     factored: Option<(DelayWindow, i32)>,
     right: Vec<Complex64>,
+    basis: Vec<Complex32>,
     fits: Vec<Fit>,
     /// Place of the next fit among those kept.
     next: usize,
@@ -118,22 +118,17 @@ impl DelayFitter {
     /// Prepares for a numerology.
     pub fn new(numerology: &Numerology) -> Self {
         let length = numerology.fft_size;
-        let turn = |i: usize| Complex64::from_polar(1.0, std::f64::consts::TAU * i as f64 / length as f64);
         Self {
             fft_size: length,
             frequencies: (0..numerology.subcarriers()).map(|k| numerology.frequency_index(k)).collect(),
-            turns: (0..length).map(turn).collect(),
-            factor: Vec::new(),
+            turns: Turns::new(length),
+            factor: Factor::default(),
             factored: None,
             right: Vec::new(),
+            basis: Vec::new(),
             fits: Vec::new(),
             next: 0,
         }
-    }
-
-    /// exp(j2π·frequency·delay/N).
-    fn turn(&self, frequency: i32, delay: i32) -> Complex64 {
-        self.turns[(frequency * delay) as usize & (self.fft_size - 1)]
     }
 
     /// Fits all subcarriers. `correlation(d)` is the sum over them of response × exp(j2π·f·d/N), the value at
@@ -151,8 +146,7 @@ impl DelayFitter {
         let level = ridge_level(noise_variance, power, window, subcarriers);
         // From frame to frame little changes.
         if self.factored != Some((window, level)) {
-            let all: Vec<usize> = (0..subcarriers).collect();
-            self.factorise(window, &all, ridge(level));
+            self.factor.make(&self.turns, window.taps, self.frequencies.iter().copied(), ridge(level));
             self.factored = Some((window, level));
         }
         self.right.clear();
@@ -160,7 +154,7 @@ impl DelayFitter {
             let value = correlation(window.first + l);
             Complex64::new(f64::from(value.re), f64::from(value.im))
         }));
-        solve(&self.factor, &mut self.right);
+        self.factor.solve(&mut self.right);
         taps.clear();
         taps.extend(self.right.iter().map(|tap| Complex32::new(tap.re as f32, tap.im as f32)));
         // Of the delays' degrees of freedom as many show within the band as it covers of the spectrum, and one
@@ -183,8 +177,10 @@ impl DelayFitter {
         if let Some(index) = self.fits.iter().position(|fit| fit.key == key) {
             return &self.fits[index];
         }
-        let fit = self.make(key, pilots);
         let index = self.next;
+        // What is replaced leaves its memory.
+        let weights = self.fits.get_mut(index).map(|fit| std::mem::take(&mut fit.weights));
+        let fit = self.make(key, pilots, weights.unwrap_or_default());
         self.next = (index + 1) % MAX_FITS;
         if index < self.fits.len() {
             self.fits[index] = fit;
@@ -196,74 +192,118 @@ impl DelayFitter {
 
     /// Appends, for every row of taps in `window`, the response at the given frequency indices.
     pub fn coarse(
-        &self,
+        &mut self,
         window: DelayWindow,
         frequencies: &[i32],
         taps: &[Complex32],
         out: &mut Vec<Complex32>,
     ) {
-        let basis: Vec<Complex32> = frequencies
-            .iter()
-            .flat_map(|&f| (0..window.taps as i32).map(move |l| (f, window.first + l)))
-            .map(|(frequency, delay)| {
-                let turn = self.turn(frequency, delay);
+        let delays = window.first..window.first + window.taps as i32;
+        self.basis.clear();
+        for &frequency in frequencies {
+            self.basis.extend(delays.clone().map(|delay| {
+                let turn = self.turns.at(frequency, delay);
                 Complex32::new(turn.re as f32, -turn.im as f32)
-            })
-            .collect();
+            }));
+        }
         for row in taps.chunks_exact(window.taps) {
+            let bases = self.basis.chunks_exact(window.taps);
             out.extend(
-                basis
-                    .chunks_exact(window.taps)
-                    .map(|turns| turns.iter().zip(row).map(|(turn, tap)| turn * tap).sum::<Complex32>()),
+                bases.map(|turns| turns.iter().zip(row).map(|(turn, tap)| turn * tap).sum::<Complex32>()),
             );
         }
     }
 
-    fn make(&mut self, key: Key, pilots: &[usize]) -> Fit {
+    /// The fit of a key, in the memory of `weights`.
+    fn make(&mut self, key: Key, pilots: &[usize], mut weights: Vec<Complex32>) -> Fit {
         let window = key.window;
+        let frequencies = pilots.iter().map(|&k| self.frequencies[k]);
         self.factored = None;
-        self.factorise(window, pilots, ridge(key.ridge));
-        let mut weights = vec![Complex32::default(); window.taps * pilots.len()];
+        self.factor.make(&self.turns, window.taps, frequencies.clone(), ridge(key.ridge));
+        weights.clear();
+        weights.resize(window.taps * pilots.len(), Complex32::default());
         let mut freedom = 0.0;
-        for (column, &k) in pilots.iter().enumerate() {
-            let frequency = self.frequencies[k];
-            let phasors: Vec<_> =
-                (0..window.taps as i32).map(|l| self.turn(frequency, window.first + l)).collect();
+        for (column, frequency) in frequencies.enumerate() {
+            let phasor = |l: usize| self.turns.at(frequency, window.first + l as i32);
             self.right.clear();
-            self.right.extend_from_slice(&phasors);
-            solve(&self.factor, &mut self.right);
+            self.right.extend((0..window.taps).map(phasor));
+            self.factor.solve(&mut self.right);
             for (l, weight) in self.right.iter().enumerate() {
                 weights[l * pilots.len() + column] = Complex32::new(weight.re as f32, weight.im as f32);
-                freedom += (phasors[l].conj() * weight).re;
+                freedom += (phasor(l).conj() * weight).re;
             }
         }
         Fit { key, weights, freedom: (freedom / pilots.len() as f64) as f32 }
     }
+}
 
-    /// Cholesky's factor, lower and row by row, of AᴴA + ridge·I, A = exp(−j2π·f·d/N) on the pilots.
-    fn factorise(&mut self, window: DelayWindow, pilots: &[usize], ridge: f64) {
-        let n = window.taps;
-        let differences: Vec<Complex64> = (0..n as i32)
-            .map(|difference| pilots.iter().map(|&k| self.turn(self.frequencies[k], difference)).sum())
-            .collect();
-        self.factor.clear();
-        self.factor.resize(n * n, Complex64::default());
+/// exp(j2πi/N).
+struct Turns(Vec<Complex64>);
+
+impl Turns {
+    fn new(length: usize) -> Self {
+        let turn = |i: usize| Complex64::from_polar(1.0, std::f64::consts::TAU * i as f64 / length as f64);
+        Self((0..length).map(turn).collect())
+    }
+
+    /// exp(j2π·frequency·delay/N).
+    fn at(&self, frequency: i32, delay: i32) -> Complex64 {
+        self.0[(frequency * delay) as usize & (self.0.len() - 1)]
+    }
+}
+
+/// Cholesky's factor L of the equations of a fit.
+#[derive(Default)]
+struct Factor {
+    /// Lower, row by row.
+    values: Vec<Complex64>,
+    differences: Vec<Complex64>,
+}
+
+impl Factor {
+    /// Factorises AᴴA + ridge·I, A = exp(−j2π·f·d/N) on the frequencies of the pilots and `n` neighbouring delays.
+    fn make(&mut self, turns: &Turns, n: usize, frequencies: impl Iterator<Item = i32> + Clone, ridge: f64) {
+        let Self { values, differences } = self;
+        differences.clear();
+        differences.extend(
+            (0..n as i32)
+                .map(|difference| frequencies.clone().map(|f| turns.at(f, difference)).sum::<Complex64>()),
+        );
+        values.clear();
+        values.resize(n * n, Complex64::default());
         for i in 0..n {
             for j in 0..=i {
-                self.factor[i * n + j] = differences[i - j];
+                values[i * n + j] = differences[i - j];
             }
-            self.factor[i * n + i] += ridge;
+            values[i * n + i] += ridge;
         }
         for j in 0..n {
             for i in j..n {
-                let (above, below) = (&self.factor[j * n..j * n + j], &self.factor[i * n..i * n + j]);
+                let (above, below) = (&values[j * n..j * n + j], &values[i * n..i * n + j]);
                 let sum: Complex64 = below.iter().zip(above).map(|(a, b)| a * b.conj()).sum();
-                let value = self.factor[i * n + j] - sum;
-                self.factor[i * n + j] = if i == j {
+                let value = values[i * n + j] - sum;
+                values[i * n + j] = if i == j {
                     Complex64::from(value.re.max(f64::MIN_POSITIVE).sqrt())
                 } else {
-                    value / self.factor[j * n + j].re
+                    value / values[j * n + j].re
                 };
+            }
+        }
+    }
+
+    /// Solves L·Lᴴ·x = b in place.
+    fn solve(&self, b: &mut [Complex64]) {
+        let n = b.len();
+        let factor = &self.values;
+        for i in 0..n {
+            let sum: Complex64 = factor[i * n..i * n + i].iter().zip(&*b).map(|(a, x)| a * x).sum();
+            b[i] = (b[i] - sum) / factor[i * n + i].re;
+        }
+        for i in (0..n).rev() {
+            let value = b[i] / factor[i * n + i].re;
+            b[i] = value;
+            for (x, a) in b[..i].iter_mut().zip(&factor[i * n..i * n + i]) {
+                *x -= a.conj() * value;
             }
         }
     }
@@ -284,22 +324,6 @@ fn ridge_level(noise_variance: f32, power: f32, window: DelayWindow, pilots: usi
 /// error is flat around its least.
 fn ridge(level: i32) -> f64 {
     (f64::from(level) / 2.0).exp2()
-}
-
-/// Solves L·Lᴴ·x = b in place.
-fn solve(factor: &[Complex64], b: &mut [Complex64]) {
-    let n = b.len();
-    for i in 0..n {
-        let sum: Complex64 = factor[i * n..i * n + i].iter().zip(&*b).map(|(a, x)| a * x).sum();
-        b[i] = (b[i] - sum) / factor[i * n + i].re;
-    }
-    for i in (0..n).rev() {
-        let value = b[i] / factor[i * n + i].re;
-        b[i] = value;
-        for (x, a) in b[..i].iter_mut().zip(&factor[i * n..i * n + i]) {
-            *x -= a.conj() * value;
-        }
-    }
 }
 
 #[cfg(test)]
