@@ -8,7 +8,7 @@ use super::basis::BLOCK;
 use super::network::{CHANNELS, DECODER_REACH, ENCODER_REACH, Network, UNKNOWN};
 use super::planes::Planes;
 use super::rates::{RATES, Rates};
-use super::tiles::{Span, spans};
+use super::tiles::{Tile, tiles};
 use crate::{ModelError, OpenDevice};
 
 /// Blocks of 16 pixels that one pass keeps along each axis; more are computed around them.
@@ -106,27 +106,15 @@ impl Transform for Convolutional {
         let posterior = self.network.posterior.as_ref().filter(|_| with_log_ratios);
         let mut code = Encoded { values: zeros(), log_ratios: posterior.map_or_else(Vec::new, |_| zeros()) };
         let reach = ENCODER_REACH / BLOCK;
-        for rows in spans(down, self.core_blocks, reach) {
-            for columns in spans(across, self.core_blocks, reach) {
-                let window = planes.window(
-                    columns.start * BLOCK,
-                    rows.start * BLOCK,
-                    columns.length * BLOCK,
-                    rows.length * BLOCK,
-                );
-                let shape = [1, 3, rows.length * BLOCK, columns.length * BLOCK];
-                let input = Tensor::<4>::from_data(TensorData::new(window, shape), &self.device);
-                let (output, features) = self.network.encoder.forward_with_features(input);
-                let output = values(output)?;
-                for channel in 0..CHANNELS {
-                    copy_kept(&output, &mut code.values, channel, &rows, &columns, across, down, 1);
-                }
-                if let Some(posterior) = posterior {
-                    let output = values(posterior.log_ratio(features))?;
-                    for channel in 0..CHANNELS {
-                        copy_kept(&output, &mut code.log_ratios, channel, &rows, &columns, across, down, 1);
-                    }
-                }
+        for tile in tiles(across, down, self.core_blocks, reach) {
+            let Tile { rows, columns } = tile;
+            let (width, height) = (columns.length * BLOCK, rows.length * BLOCK);
+            let window = planes.window(columns.start * BLOCK, rows.start * BLOCK, width, height);
+            let input = Tensor::<4>::from_data(TensorData::new(window, [1, 3, height, width]), &self.device);
+            let (output, features) = self.network.encoder.forward_with_features(input);
+            tile.keep(&values(output)?, &mut code.values, across, 1);
+            if let Some(posterior) = posterior {
+                tile.keep(&values(posterior.log_ratio(features))?, &mut code.log_ratios, across, 1);
             }
         }
         Ok(code)
@@ -136,28 +124,25 @@ impl Transform for Convolutional {
         let Code { across, down, .. } = *code;
         let blocks = across * down;
         let reach = DECODER_REACH / BLOCK;
-        for rows in spans(down, self.core_blocks, reach) {
-            for columns in spans(across, self.core_blocks, reach) {
-                let shape = [1, CHANNELS, rows.length, columns.length];
-                let window = |from: &[f32], missing: f32| {
-                    let mut window = vec![missing; shape.iter().product()];
-                    for channel in 0..CHANNELS {
-                        for row in 0..rows.length {
-                            let source = channel * blocks + (rows.start + row) * across + columns.start;
-                            let target = (channel * rows.length + row) * columns.length;
-                            window[target..target + columns.length]
-                                .copy_from_slice(&from[source..source + columns.length]);
-                        }
+        for tile in tiles(across, down, self.core_blocks, reach) {
+            let Tile { rows, columns } = tile;
+            let shape = [1, CHANNELS, rows.length, columns.length];
+            let window = |from: &[f32], missing: f32| {
+                let mut window = vec![missing; shape.iter().product()];
+                for channel in 0..CHANNELS {
+                    for row in 0..rows.length {
+                        let source = channel * blocks + (rows.start + row) * across + columns.start;
+                        let target = (channel * rows.length + row) * columns.length;
+                        window[target..target + columns.length]
+                            .copy_from_slice(&from[source..source + columns.length]);
                     }
-                    Tensor::<4>::from_data(TensorData::new(window, shape), &self.device)
-                };
-                let received = window(&code.values, 0.0);
-                let variance = window(&code.variance, UNKNOWN);
-                let output = values(self.network.decoder.forward(received, variance))?;
-                for channel in 0..3 {
-                    copy_kept(&output, &mut planes.values, channel, &rows, &columns, across, down, BLOCK);
                 }
-            }
+                Tensor::<4>::from_data(TensorData::new(window, shape), &self.device)
+            };
+            let received = window(&code.values, 0.0);
+            let variance = window(&code.variance, UNKNOWN);
+            let output = values(self.network.decoder.forward(received, variance))?;
+            tile.keep(&output, &mut planes.values, across, BLOCK);
         }
         Ok(())
     }
@@ -168,27 +153,4 @@ pub(crate) fn values(tensor: Tensor<4>) -> Result<Vec<f32>, ModelError> {
     tensor
         .try_into_vec_as::<f32>()
         .map_err(|error| ModelError::Internal(format!("the device failed: {error}")))
-}
-
-/// Copies the part of one channel that a tile keeps into the whole; `unit` pixels a block.
-#[allow(clippy::too_many_arguments)] // Two sources of geometry for one copy: a struct would only rename them.
-pub(crate) fn copy_kept(
-    tile: &[f32],
-    whole: &mut [f32],
-    channel: usize,
-    rows: &Span,
-    columns: &Span,
-    across: usize,
-    down: usize,
-    unit: usize,
-) {
-    let (tile_width, tile_height) = (columns.length * unit, rows.length * unit);
-    let (left, length) = ((columns.keep_start - columns.start) * unit, columns.keep_length * unit);
-    for row in 0..rows.keep_length * unit {
-        let source =
-            (channel * tile_height + (rows.keep_start - rows.start) * unit + row) * tile_width + left;
-        let target = (channel * down * unit + rows.keep_start * unit + row) * across * unit
-            + columns.keep_start * unit;
-        whole[target..target + length].copy_from_slice(&tile[source..source + length]);
-    }
 }

@@ -12,8 +12,8 @@ use crate::ae::Autoencoder;
 use crate::ae::basis::BLOCK;
 use crate::ae::planes::Planes;
 use crate::ae::rates::Rates;
-use crate::ae::tiles::spans;
-use crate::ae::transform::{Code, Encoded, Transform, copy_kept, values};
+use crate::ae::tiles::{Tile, tiles};
+use crate::ae::transform::{Code, Encoded, Transform, values};
 use crate::ae::weights::digest_of;
 use crate::{ModelError, OpenDevice};
 
@@ -89,18 +89,15 @@ impl Transform for ProjectedTaef2 {
         let (across, down) = (planes.width / BLOCK, planes.height / BLOCK);
         let (wide, high) = (across * LATENTS_A_BLOCK, down * LATENTS_A_BLOCK);
         let mut hidden = vec![0.0; HIDDEN * wide * high];
-        for rows in spans(down, self.core_blocks, REACH) {
-            for columns in spans(across, self.core_blocks, REACH) {
-                let (width, height) = (columns.length * BLOCK, rows.length * BLOCK);
-                let mut window = planes.window(columns.start * BLOCK, rows.start * BLOCK, width, height);
-                for (plane, mean) in window.chunks_exact_mut(width * height).zip(mean) {
-                    plane.iter_mut().for_each(|value| *value += f32::from(mean) / 255.0);
-                }
-                let near = values(self.taef2.encoder.near(self.tensor(window, [1, 3, height, width])))?;
-                for channel in 0..HIDDEN {
-                    copy_kept(&near, &mut hidden, channel, &rows, &columns, across, down, LATENTS_A_BLOCK);
-                }
+        for tile in tiles(across, down, self.core_blocks, REACH) {
+            let Tile { rows, columns } = tile;
+            let (width, height) = (columns.length * BLOCK, rows.length * BLOCK);
+            let mut window = planes.window(columns.start * BLOCK, rows.start * BLOCK, width, height);
+            for (plane, mean) in window.chunks_exact_mut(width * height).zip(mean) {
+                plane.iter_mut().for_each(|value| *value += f32::from(mean) / 255.0);
             }
+            let near = values(self.taef2.encoder.near(self.tensor(window, [1, 3, height, width])))?;
+            tile.keep(&near, &mut hidden, across, LATENTS_A_BLOCK);
         }
         let latents = self.taef2.encoder.far(self.tensor(hidden, [1, HIDDEN, high, wide]));
         let values = values(self.projection.encode(latents))?;
@@ -119,20 +116,13 @@ impl Transform for ProjectedTaef2 {
             height: down * LATENTS_A_BLOCK,
             values: values(self.taef2.decoder.far(latents))?,
         };
-        for rows in spans(down, self.core_blocks, REACH) {
-            for columns in spans(across, self.core_blocks, REACH) {
-                let (width, height) = (columns.length * LATENTS_A_BLOCK, rows.length * LATENTS_A_BLOCK);
-                let window = hidden.window(
-                    columns.start * LATENTS_A_BLOCK,
-                    rows.start * LATENTS_A_BLOCK,
-                    width,
-                    height,
-                );
-                let near = values(self.taef2.decoder.near(self.tensor(window, [1, HIDDEN, height, width])))?;
-                for channel in 0..3 {
-                    copy_kept(&near, &mut planes.values, channel, &rows, &columns, across, down, BLOCK);
-                }
-            }
+        for tile in tiles(across, down, self.core_blocks, REACH) {
+            let Tile { rows, columns } = tile;
+            let (left, top) = (columns.start * LATENTS_A_BLOCK, rows.start * LATENTS_A_BLOCK);
+            let (width, height) = (columns.length * LATENTS_A_BLOCK, rows.length * LATENTS_A_BLOCK);
+            let window = hidden.window(left, top, width, height);
+            let near = values(self.taef2.decoder.near(self.tensor(window, [1, HIDDEN, height, width])))?;
+            tile.keep(&near, &mut planes.values, across, BLOCK);
         }
         let area = planes.width * planes.height;
         for (plane, mean) in planes.values.chunks_exact_mut(area).zip(mean) {
