@@ -13,12 +13,12 @@ use rand::{Rng, SeedableRng};
 use semcast_common::content::Picture;
 
 use super::TrainingError;
-use super::channel::{Draw, Setting, draw};
+use super::channel::{Draw, Passed, Setting, draw};
 use super::pictures::{Crops, GROUP, Pictures};
 use super::run::psnr_db;
 use super::task::{Figure, Outcome, Task};
 use crate::ae::basis::{BLOCK, BLOCK_VALUES, Basis};
-use crate::ae::network::{CHANNELS, Network, UNKNOWN};
+use crate::ae::network::{CHANNELS, Network};
 use crate::ae::weights;
 use crate::vscc::losses::{Method, loss, matching};
 use crate::vscc::transmission::{distance, normal};
@@ -202,23 +202,11 @@ fn transmit(
 ) -> Sent {
     let (groups, side) = (crops.groups, crops.side);
     let (count, places) = (groups * GROUP, side / BLOCK);
-    let tensor = |values: &[f32], shape: [usize; 4]| {
-        Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), device)
-    };
     let code = [count, CHANNELS, places, places];
-    let picture = tensor(&crops.values, [count, 3, side, side]);
+    let picture =
+        Tensor::<4>::from_data(TensorData::new(crops.values.clone(), [count, 3, side, side]), device);
     let (code_values, features) = network.encoder.forward_with_features(picture.clone());
-    let values = code_values.clone() * tensor(&channel.sent, code);
-    // Mean power of a sent value, over each group: the unit of the noise.
-    let shares = Tensor::<1>::from_data(TensorData::new(channel.sent_share.clone(), [groups]), device);
-    let power = values.square().reshape([groups, GROUP * CHANNELS * places * places]).mean_dim(1)
-        / shares.reshape([groups, 1]);
-    let power = power.add_scalar(1e-8).repeat_dim(1, GROUP).reshape([count, 1, 1, 1]);
-    let arrives = tensor(&channel.arrives, code);
-    let unknown = arrives.clone().sub_scalar(1.0).mul_scalar(-UNKNOWN);
-    let mut received =
-        code_values.clone() * arrives.clone() + tensor(&channel.noise, code) * power.clone().sqrt();
-    let mut variance = tensor(&channel.variance, code) * power + unknown;
+    let Passed { mut received, mut variance, arrives } = channel.pass(code_values.clone());
     let (mut divergence, mut knowledge) = (None, None);
     if let Some(posterior) = &network.posterior {
         let spread = network.decoder.log_variance().exp().reshape([1, CHANNELS, 1, 1]);

@@ -3,11 +3,13 @@
 //! Symbols are spread over the air by a permutation, so neighbours in a code meet unrelated noise: fading and losses
 //! are drawn for each symbol on its own, from a law drawn for each group.
 
+use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::pictures::GROUP;
+use crate::ae::network::UNKNOWN;
 use crate::ae::rates::{RATES, Rates, gain};
 
 /// SNR drawn at random, dB.
@@ -43,6 +45,40 @@ pub struct Setting {
     pub rician: f32,
     /// Share of the symbols that is lost.
     pub lost: f32,
+}
+
+/// Values that arrived.
+pub struct Passed {
+    /// Values with their noise; zero where nothing arrived.
+    pub received: Tensor<4>,
+    /// The noise variance that the decoder is told; [`UNKNOWN`] where nothing arrived.
+    pub variance: Tensor<4>,
+    /// One where a value arrived.
+    pub arrives: Tensor<4>,
+}
+
+impl Draw {
+    /// Sends the values of a batch, `[groups · GROUP, channels, h, w]`. The unit of the noise is the mean power of a sent
+    /// value, over each group.
+    pub fn pass(&self, code: Tensor<4>) -> Passed {
+        let (shape, device) = (code.dims(), code.device());
+        let [count, channels, height, width] = shape;
+        let groups = self.sent_share.len();
+        let tensor =
+            |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &device);
+        let shares = Tensor::<1>::from_data(TensorData::new(self.sent_share.clone(), [groups]), &device);
+        let sent = code.clone() * tensor(&self.sent);
+        let power = sent.square().reshape([groups, GROUP * channels * height * width]).mean_dim(1)
+            / shares.reshape([groups, 1]);
+        let power = power.add_scalar(1e-8).repeat_dim(1, GROUP).reshape([count, 1, 1, 1]);
+        let arrives = tensor(&self.arrives);
+        let unknown = arrives.clone().sub_scalar(1.0).mul_scalar(-UNKNOWN);
+        Passed {
+            received: code * arrives.clone() + tensor(&self.noise) * power.clone().sqrt(),
+            variance: tensor(&self.variance) * power + unknown,
+            arrives,
+        }
+    }
 }
 
 impl Setting {

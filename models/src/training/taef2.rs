@@ -16,12 +16,11 @@ use rand_distr::{Distribution, StandardNormal};
 use semcast_common::content::Picture;
 
 use super::TrainingError;
-use super::channel::{Draw, Setting, draw};
+use super::channel::{Draw, Passed, Setting, draw};
 use super::pictures::{Crops, GROUP, Pictures};
 use super::run::psnr_db;
 use super::task::{Figure, Outcome, Task};
 use crate::ae::basis::BLOCK;
-use crate::ae::network::UNKNOWN;
 use crate::foreign::ForeignError;
 use crate::taef2::network::{LATENTS, UNIT};
 use crate::taef2::projection::{CHANNELS, Projection, RATES};
@@ -191,22 +190,9 @@ impl ProjectedTaef2 {
     ) -> (Tensor<1>, Tensor<4>) {
         let side = self.crop / UNIT;
         let (count, places) = (groups * GROUP, side / 2);
-        let tensor = |values: &[f32], shape: [usize; 4]| {
-            Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), device)
-        };
-        let code = [count, CHANNELS, places, places];
-        let latents = tensor(latents, [count, LATENTS, side, side]);
-        let code_values = network.encode(latents.clone());
-        let values = code_values.clone() * tensor(&channel.sent, code);
-        // Mean power of a sent value, over each group: the unit of the noise.
-        let shares = Tensor::<1>::from_data(TensorData::new(channel.sent_share.clone(), [groups]), device);
-        let power = values.square().reshape([groups, GROUP * CHANNELS * places * places]).mean_dim(1)
-            / shares.reshape([groups, 1]);
-        let power = power.add_scalar(1e-8).repeat_dim(1, GROUP).reshape([count, 1, 1, 1]);
-        let arrives = tensor(&channel.arrives, code);
-        let unknown = arrives.clone().sub_scalar(1.0).mul_scalar(-UNKNOWN);
-        let received = code_values * arrives + tensor(&channel.noise, code) * power.clone().sqrt();
-        let variance = tensor(&channel.variance, code) * power + unknown;
+        let shape = [count, LATENTS, side, side];
+        let latents = Tensor::<4>::from_data(TensorData::new(latents.to_vec(), shape), device);
+        let Passed { received, variance, .. } = channel.pass(network.encode(latents.clone()));
         let arrived = network.decode(received, variance);
         let error = network.coordinates(arrived.clone()) - network.coordinates(latents);
         let squares = error.square().reshape([groups, GROUP * CHANNELS * places * places]);
