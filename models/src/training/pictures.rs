@@ -27,6 +27,16 @@ const NEEDED: usize = 2;
 /// Most that a crop is made smaller.
 const MOST_ZOOM: f32 = 2.5;
 
+/// A square of a picture.
+#[derive(Clone, Copy)]
+struct Place {
+    left: usize,
+    top: usize,
+    /// Its side, pixels.
+    span: usize,
+    mirror: bool,
+}
+
 /// Crops, about zero.
 pub struct Crops {
     /// `groups · GROUP` crops of 3 × side × side values, plane by plane, less the mean colour of their group.
@@ -143,9 +153,10 @@ impl Pictures {
                 let most = (picture.width.min(picture.height) as f32 / side as f32).min(MOST_ZOOM);
                 let zoom = if rng.random_bool(0.5) { most.powf(rng.random::<f32>()) } else { 1.0 };
                 let span = ((side as f32 * zoom) as usize).max(side);
-                let x = rng.random_range(0..=picture.width as usize - span);
-                let y = rng.random_range(0..=picture.height as usize - span);
-                self.crop(picture, x, y, span, side, rng.random_bool(0.5), &mut values);
+                let left = rng.random_range(0..=picture.width as usize - span);
+                let top = rng.random_range(0..=picture.height as usize - span);
+                let place = Place { left, top, span, mirror: rng.random_bool(0.5) };
+                self.crop(picture, place, side, &mut values);
             }
             means.push(remove_mean(&mut values[start..], side));
         }
@@ -162,25 +173,17 @@ impl Pictures {
             for index in 0..GROUP {
                 let picture = &pictures[(group * GROUP + index) % pictures.len()];
                 let (width, height) = (picture.width as usize, picture.height as usize);
-                self.crop(picture, (width - side) / 2, (height - side) / 2, side, side, false, &mut values);
+                let (left, top) = ((width - side) / 2, (height - side) / 2);
+                self.crop(picture, Place { left, top, span: side, mirror: false }, side, &mut values);
             }
             means.push(remove_mean(&mut values[start..], side));
         }
         Crops { values, means, groups, side }
     }
 
-    /// Appends the planes of a square of `span` pixels, made smaller to `side`.
-    #[allow(clippy::too_many_arguments)] // A place in a picture, and what to do with it.
-    fn crop(
-        &self,
-        picture: &Entry,
-        left: usize,
-        top: usize,
-        span: usize,
-        side: usize,
-        mirror: bool,
-        values: &mut Vec<f32>,
-    ) {
+    /// Appends the planes of a square, made smaller to `side` pixels.
+    fn crop(&self, picture: &Entry, place: Place, side: usize, values: &mut Vec<f32>) {
+        let Place { left, top, span, mirror } = place;
         let width = picture.width as usize;
         let pixels = self.pack.pixels(picture);
         let mut square = Vec::with_capacity(3 * span * span);
