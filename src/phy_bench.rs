@@ -14,6 +14,7 @@ use semcast_phy::{
     modulation::{Modulation, scrambler::GoldSequence},
 };
 use serde::Serialize;
+use stopwatch::Effort;
 
 use crate::figures::Printer;
 
@@ -30,6 +31,10 @@ pub struct Args {
     /// How long to repeat each figure, 0.01 to 60 s
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     seconds: f64,
+    /// Repeat each figure exactly so many times instead, 1 to 1000000: the same work on every run, for tools that count
+    /// instructions
+    #[arg(long, value_name = "NUMBER", conflicts_with = "seconds", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    repetitions: Option<u32>,
     /// Measure these stages only
     #[arg(long, value_enum, value_name = "STAGE", value_delimiter = ',')]
     filter: Vec<Stage>,
@@ -80,11 +85,11 @@ struct Figure {
     frames: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     intact: Option<usize>,
-    repetitions: usize,
+    repetitions: u32,
 }
 
 impl Figure {
-    fn new(figure: &'static str, case: String, value: f64, unit: &'static str, repetitions: usize) -> Self {
+    fn new(figure: &'static str, case: String, value: f64, unit: &'static str, repetitions: u32) -> Self {
         let value = round(value);
         Self { figure, case, value, unit, goodput_mbit_s: None, frames: None, intact: None, repetitions }
     }
@@ -105,7 +110,8 @@ impl fmt::Display for Figure {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let bench = Bench { printer: Printer { json: args.json }, seconds: args.seconds, case: args.case };
+    let effort = args.repetitions.map_or(Effort::Seconds(args.seconds), Effort::Repetitions);
+    let bench = Bench { printer: Printer { json: args.json }, effort, case: args.case };
     for &stage in Stage::value_variants() {
         if !args.filter.is_empty() && !args.filter.contains(&stage) {
             continue;
@@ -124,10 +130,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What to measure, and for how long.
+/// What to measure, and how often.
 struct Bench {
     printer: Printer,
-    seconds: f64,
+    effort: Effort,
     case: String,
 }
 

@@ -134,7 +134,7 @@ pub fn transmit(bench: &Bench) -> anyhow::Result<()> {
             let mut samples = Vec::new();
             modulator.modulate(&load.frame(0, &payloads[0]), &mut samples)?;
             let mut count = 0;
-            let best = stopwatch::repeat(bench.seconds, |laps| {
+            let best = stopwatch::repeat(bench.effort, |laps| {
                 count = 0;
                 for (number, payload) in payloads.iter().enumerate() {
                     samples.clear();
@@ -159,7 +159,7 @@ pub fn receive(bench: &Bench) -> anyhow::Result<()> {
             let samples = stream(&numerology, &mut modulator, load, &payloads)?;
             let mut scratch = Scratch::default();
             let mut intact = 0;
-            let best = stopwatch::repeat(bench.seconds, |laps| {
+            let best = stopwatch::repeat(bench.effort, |laps| {
                 intact = 0;
                 demodulator.restart(0);
                 for piece in samples.chunks(PIECE) {
@@ -228,7 +228,7 @@ pub fn noise_only(bench: &Bench) -> anyhow::Result<()> {
             continue;
         }
         let mut demodulator = Demodulator::new(numerology);
-        let best = stopwatch::repeat(bench.seconds, |laps| {
+        let best = stopwatch::repeat(bench.effort, |laps| {
             demodulator.restart(0);
             for piece in samples.chunks(PIECE) {
                 laps.time(|| demodulator.push(piece, &mut |_| {}));

@@ -50,7 +50,7 @@ pub fn ldpc_decode(bench: &Bench) -> anyhow::Result<()> {
                 continue;
             }
             decoder.decode(&code, &llrs, iterations, |_| true)?;
-            let best = stopwatch::repeat_call(bench.seconds, || {
+            let best = stopwatch::repeat_call(bench.effort, || {
                 let _ = black_box(decoder.decode(&code, black_box(&llrs), iterations, |_| true));
             });
             let value = code.systematic_bits() as f64 / best.seconds / 1e6;
@@ -71,7 +71,7 @@ pub fn ldpc_encode(bench: &Bench) -> anyhow::Result<()> {
         let data: Vec<u8> = bytes(1, code.systematic_bits()).iter().map(|byte| byte & 1).collect();
         let mut encoder = LdpcEncoder::new();
         encoder.encode(&code, &data)?;
-        let best = stopwatch::repeat_call(bench.seconds, || {
+        let best = stopwatch::repeat_call(bench.effort, || {
             black_box(encoder.encode(&code, black_box(&data)).ok());
         });
         let value = code.systematic_bits() as f64 / best.seconds / 1e6;
@@ -104,7 +104,7 @@ pub fn polar(bench: &Bench) -> anyhow::Result<()> {
             let mut decoder = PolarDecoder::new();
             decoder.set_list_size(list_size);
             decoder.set_adaptive(adaptive);
-            let best = stopwatch::repeat(bench.seconds, |laps| {
+            let best = stopwatch::repeat(bench.effort, |laps| {
                 for blocks in llrs.chunks(10 * coded_bits) {
                     laps.time(|| {
                         for block in blocks.chunks_exact(coded_bits) {

@@ -24,7 +24,7 @@ pub fn demap(bench: &Bench) -> anyhow::Result<()> {
         modulation.map(&bits, &mut symbols);
         let variances = vec![0.05; SYMBOLS];
         let mut llrs = Vec::new();
-        let best = stopwatch::repeat_call(bench.seconds, || {
+        let best = stopwatch::repeat_call(bench.effort, || {
             llrs.clear();
             modulation.demap_all(black_box(&symbols), black_box(&variances), &mut llrs);
             black_box(&llrs);
@@ -53,7 +53,7 @@ pub fn ofdm(bench: &Bench) -> anyhow::Result<()> {
         ofdm.modulate(&sent, 0, &mut samples);
         let rate = |seconds: f64| fft_size as f64 / seconds / 1e6;
         if bench.wants(&to_samples) {
-            let best = stopwatch::repeat_call(bench.seconds, || {
+            let best = stopwatch::repeat_call(bench.effort, || {
                 samples.clear();
                 ofdm.modulate(black_box(&sent), 0, &mut samples);
             });
@@ -63,7 +63,7 @@ pub fn ofdm(bench: &Bench) -> anyhow::Result<()> {
         if bench.wants(&to_subcarriers) {
             let carrier = Carrier::new(0.001);
             let mut received = vec![Complex32::default(); numerology.subcarriers()];
-            let best = stopwatch::repeat_call(bench.seconds, || {
+            let best = stopwatch::repeat_call(bench.effort, || {
                 let dc = Complex32::default();
                 ofdm.demodulate(black_box(&samples), dc, &carrier, 1000, &mut received);
                 black_box(&received);

@@ -3,10 +3,19 @@
 use std::time::{Duration, Instant};
 
 /// Fewest repetitions, however long they take.
-const FEWEST: usize = 3;
+const FEWEST: u32 = 3;
 /// What a piece of work should take at least, so that reading the clock counts for nothing, and at most, so
 /// that many repetitions are not interrupted.
 const PIECE: Duration = Duration::from_micros(100);
+
+/// How often to repeat.
+#[derive(Clone, Copy)]
+pub enum Effort {
+    /// For so many seconds.
+    Seconds(f64),
+    /// So many times, so that every run does the same work.
+    Repetitions(u32),
+}
 
 /// The pieces of a repetition, each with the shortest time that it took so far.
 #[derive(Default)]
@@ -36,15 +45,18 @@ pub struct Best {
     /// Time of a repetition: the sum of the shortest times of its pieces.
     pub seconds: f64,
     /// How often it was done.
-    pub repetitions: usize,
+    pub repetitions: u32,
 }
 
-/// Repeats for so many seconds.
-pub fn repeat(seconds: f64, mut repetition: impl FnMut(&mut Laps)) -> Best {
+/// Repeats as often as wanted.
+pub fn repeat(effort: Effort, mut repetition: impl FnMut(&mut Laps)) -> Best {
     let mut laps = Laps::default();
     let start = Instant::now();
     let mut repetitions = 0;
-    while repetitions < FEWEST || start.elapsed().as_secs_f64() < seconds {
+    while match effort {
+        Effort::Seconds(seconds) => repetitions < FEWEST || start.elapsed().as_secs_f64() < seconds,
+        Effort::Repetitions(count) => repetitions < count,
+    } {
         laps.next = 0;
         repetition(&mut laps);
         repetitions += 1;
@@ -52,17 +64,25 @@ pub fn repeat(seconds: f64, mut repetition: impl FnMut(&mut Laps)) -> Best {
     Best { seconds: laps.best.iter().sum::<Duration>().as_secs_f64().max(1e-9), repetitions }
 }
 
-/// Repeats a call that takes little for so many seconds; the time is that of one call.
-pub fn repeat_call(seconds: f64, mut call: impl FnMut()) -> Best {
-    let mut calls = 1u32;
+/// Repeats a call that takes little as often as wanted; the time is that of one call.
+pub fn repeat_call(effort: Effort, mut call: impl FnMut()) -> Best {
+    let calls = match effort {
+        Effort::Seconds(_) => calls_of_a_piece(&mut call),
+        Effort::Repetitions(_) => 1,
+    };
+    let best = repeat(effort, |laps| laps.time(|| (0..calls).for_each(|_| call())));
+    Best { seconds: best.seconds / f64::from(calls), ..best }
+}
+
+/// Calls that take as long as a piece of work should.
+fn calls_of_a_piece(mut call: impl FnMut()) -> u32 {
+    let mut calls = 1;
     loop {
         let start = Instant::now();
         (0..calls).for_each(|_| call());
         if start.elapsed() >= PIECE || calls >= 1 << 20 {
-            break;
+            return calls;
         }
         calls *= 2;
     }
-    let best = repeat(seconds, |laps| laps.time(|| (0..calls).for_each(|_| call())));
-    Best { seconds: best.seconds / f64::from(calls), ..best }
 }
