@@ -11,7 +11,7 @@
 //!
 //! They are our own because Burn's come with its training crate, whose dependencies (dashboards, data sets) would
 //! add minutes to every clean build for a few formulas, and because what it has of them downloads weights. DISTS is left
-//! out: nobody has published its weights for SqueezeNet, and those for VGG-16 are of 59 MB.
+//! out: its published weights are for VGG-16, 59 MB.
 //!
 //! 1. Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image quality assessment: from error visibility to
 //!    structural similarity. IEEE TIP 13(4), 2004: eq. 13; Gaussian window of 11 × 11, σ = 1.5.
