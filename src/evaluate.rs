@@ -88,6 +88,15 @@ pub struct Args {
     /// Most rounds of sending again what was lost, 0 to 20, where there is feedback
     #[arg(long, value_name = "ROUNDS", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=20))]
     max_resends: u8,
+    /// How bytes are protected in an idealised channel
+    #[arg(long, value_enum, default_value = "ldpc")]
+    code: Code,
+    /// Folder of label maps, PNGs of the pictures' names whose values are numbers of classes: quality is measured by class, too
+    #[arg(long, value_name = "FOLDER")]
+    labels: Option<PathBuf>,
+    /// Names of the classes for the tables, a line each, from number 0
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    label_names: Option<PathBuf>,
     /// Forget the results that are there
     #[arg(long)]
     fresh: bool,
@@ -112,6 +121,25 @@ enum Feedback {
     /// Reports on the channel (after a sounding frame) and receipts, at once and without loss: the link is adapted
     /// to what the receiver measured, and what was lost is sent again
     Ideal,
+}
+
+/// How bytes are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum Code {
+    /// The LDPC codes and constellations of this program, as on the real link
+    #[default]
+    Ldpc,
+    /// None: log2(1 + SNR) bits a symbol arrive intact, the bound that published curves call ideal capacity. Only with
+    /// --ideal over awgn
+    Capacity,
+}
+
+impl Code {
+    /// Whether it is one that exists.
+    fn is_real(&self) -> bool {
+        *self == Self::Ldpc
+    }
 }
 
 /// Runs it.

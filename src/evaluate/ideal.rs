@@ -3,7 +3,8 @@
 //! Symbols lie on the subcarriers of one OFDM symbol after the other. The receiver knows the channel's response and the
 //! noise exactly, and gets sizes, powers and all side information for nothing. Analog symbols arrive as they are;
 //! bytes go through the same codes and constellations as on the real link, on the fastest step of the ladder whose
-//! threshold lies [`MARGIN_DB`] below the SNR.
+//! threshold lies [`MARGIN_DB`] below the SNR; or, with [`Code::Capacity`], as many of them as Shannon's capacity allows arrive
+//! intact by no code at all.
 
 use bytes::Bytes;
 use num_complex::Complex32;
@@ -21,10 +22,26 @@ use semcast_phy::{
 use semcast_transmitter::planner::MAX_SEGMENT_BYTES;
 
 use super::{
-    Feedback,
+    Code, Feedback,
     chain::Delivery,
     trial::{Cost, Trial},
 };
+
+/// How many bytes a symbol carries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rate {
+    /// By a step of the ladder.
+    Step(Mcs),
+    /// Bits a symbol, by no code that exists.
+    Bits(f64),
+}
+
+impl Rate {
+    /// Capacity of a complex symbol over white noise: C. E. Shannon, 1948, theorem 17.
+    fn capacity(snr_db: f64) -> Self {
+        Self::Bits((1.0 + 10f64.powf(snr_db / 10.0)).log2())
+    }
+}
 
 /// Distance from a step's threshold, at which one block in a hundred fails: as far as lost pictures are few.
 pub const MARGIN_DB: f32 = 0.25;
@@ -70,10 +87,12 @@ impl Ideal {
         &mut self,
         trial: &Trial,
         channel: ChannelConfig,
-        encode: impl FnOnce(Mcs) -> anyhow::Result<Result<SemanticMessage, String>>,
+        encode: impl FnOnce(Rate) -> anyhow::Result<Result<SemanticMessage, String>>,
     ) -> anyhow::Result<Delivery> {
         let mut cost = Cost::default();
-        let mcs = if trial.feedback == Feedback::Ideal && trial.told_snr_db.is_none() {
+        let rate = if trial.code == Code::Capacity {
+            Rate::capacity(trial.snr_db)
+        } else if trial.feedback == Feedback::Ideal && trial.told_snr_db.is_none() {
             // What the channel will be like is known, too.
             let mut response = self.response(channel.clone())?;
             let subcarriers = 0..self.numerology.subcarriers();
@@ -83,11 +102,11 @@ impl Ideal {
                 .map(|block| block.iter().sum::<f32>() / block.len() as f32)
                 .map(|power| trial.snr_db as f32 + 10.0 * power.max(LEAST_GAIN).log10())
                 .collect();
-            Mcs::select_for_blocks(&snr_db, MARGIN_DB)
+            Rate::Step(Mcs::select_for_blocks(&snr_db, MARGIN_DB))
         } else {
-            Mcs::select(trial.planned_snr_db() as f32, MARGIN_DB)
+            Rate::Step(Mcs::select(trial.planned_snr_db() as f32, MARGIN_DB))
         };
-        let message = match encode(mcs)? {
+        let message = match encode(rate)? {
             Ok(message) => message,
             Err(reason) => return Ok(Delivery { received: Err(reason), cost }),
         };
@@ -114,8 +133,16 @@ impl Ideal {
                     }
                 }
                 Payload::Digital(bytes) => {
-                    cost.mcs = mcs.to_string();
-                    let (received, lost, symbols) = self.coded(&mut air, mcs, bytes)?;
+                    let (received, lost, symbols) = match rate {
+                        Rate::Step(mcs) => {
+                            cost.mcs = mcs.to_string();
+                            self.coded(&mut air, mcs, bytes)?
+                        }
+                        Rate::Bits(bits) => {
+                            cost.mcs = "capacity".into();
+                            (bytes.clone(), Vec::new(), (8.0 * bytes.len() as f64 / bits).ceil() as usize)
+                        }
+                    };
                     total += bytes.len();
                     missing += lost.iter().map(std::ops::Range::len).sum::<usize>();
                     cost.payload_symbols += symbols as u64;
@@ -288,6 +315,24 @@ mod tests {
                 assert_eq!((missing.len(), &missing[0]), (1, &(0..bytes.len())), "{delivered} dB");
             }
         }
+    }
+
+    #[test]
+    fn at_capacity_bytes_arrive_and_take_what_shannon_says() {
+        let at_capacity = Trial { code: Code::Capacity, ..trial(10.0) };
+        let bytes: Bytes = vec![7; 1000].into();
+        let mut rate = None;
+        let delivery = Ideal::new(Numerology::default())
+            .send(&at_capacity, channel("awgn", 10.0, 1), |chosen| {
+                rate = Some(chosen);
+                Ok(Ok(message(Payload::Digital(bytes.clone()))))
+            })
+            .expect("sent");
+        assert_eq!(rate, Some(Rate::Bits(11f64.log2())));
+        // 8000 bits of 3.459 a symbol.
+        assert_eq!(delivery.cost.payload_symbols, 2313);
+        let received = delivery.received.expect("bytes").features.remove(0);
+        assert_eq!(received, ReceivedFeature::Digital { bytes, missing: Vec::new() });
     }
 
     /// Two systems in the same race meet the same gain.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use semcast_common::content::{Content, file, test_card};
+use semcast_models::metrics::Labels;
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
@@ -29,6 +30,9 @@ pub struct Entry {
     pub digest: String,
     /// `None` for the test card.
     path: Option<PathBuf>,
+    /// The map of its classes, if there are any, and the first eight bytes of that file's SHA-256.
+    labels: Option<PathBuf>,
+    pub labels_digest: Option<String>,
 }
 
 /// A picture, ready to be sent.
@@ -37,14 +41,21 @@ pub struct Loaded {
     pub content: Content,
     /// Bytes of its file.
     pub file_bytes: usize,
+    /// What is at each pixel, if that is known.
+    pub labels: Option<Labels>,
 }
 
 impl PictureSet {
-    /// The first `limit` pictures of files and folders; the test card if none is named.
-    pub fn find(paths: &[PathBuf], limit: usize) -> anyhow::Result<Self> {
+    /// The first `limit` pictures of files and folders; the test card if none is named. `labels`: folder of label maps of
+    /// the same names.
+    pub fn find(paths: &[PathBuf], labels: Option<&Path>, limit: usize) -> anyhow::Result<Self> {
         if paths.is_empty() {
             let digest = digest(&test_card_file()?);
-            let card = Entry { name: "test card".into(), digest, path: None };
+            if labels.is_some() {
+                return Err(Failure::Usage("--labels needs --pictures that they are of".into()).into());
+            }
+            let card =
+                Entry { name: "test card".into(), digest, path: None, labels: None, labels_digest: None };
             return Ok(Self { name: "test card".into(), pictures: vec![card] });
         }
         let mut files = Vec::new();
@@ -66,7 +77,18 @@ impl PictureSet {
                 let bytes = read(&path)?;
                 // A file that is no picture is found now and not after an hour.
                 file::decode_picture(&bytes).with_context(|| path.display().to_string())?;
-                Ok(Entry { name: file_name(&path), digest: digest(&bytes), path: Some(path) })
+                let map = labels
+                    .map(|folder| folder.join(path.with_extension("png").file_name().unwrap_or_default()));
+                let labels_digest = match &map {
+                    Some(map) => {
+                        let file = read(map)?;
+                        labels_of(&file).with_context(|| map.display().to_string())?;
+                        Some(digest(&file))
+                    }
+                    None => None,
+                };
+                let (name, digest) = (file_name(&path), digest(&bytes));
+                Ok(Entry { name, digest, path: Some(path), labels: map, labels_digest })
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Self { name, pictures })
@@ -81,8 +103,22 @@ impl Entry {
             None => test_card_file()?,
         };
         let picture = file::decode_picture(&bytes).with_context(|| self.name.clone())?;
-        Ok(Loaded { content: Content::Picture(picture), file_bytes: bytes.len() })
+        let labels = match &self.labels {
+            Some(path) => Some(labels_of(&read(path)?).with_context(|| path.display().to_string())?),
+            None => None,
+        };
+        Ok(Loaded { content: Content::Picture(picture), file_bytes: bytes.len(), labels })
     }
+}
+
+/// The numbers of classes in a greyscale PNG.
+fn labels_of(bytes: &[u8]) -> anyhow::Result<Labels> {
+    let map = file::decode_picture(bytes)?;
+    if map.rgb().chunks_exact(3).any(|pixel| pixel[0] != pixel[1] || pixel[1] != pixel[2]) {
+        return Err(Failure::Content("a label map must be a greyscale PNG of numbers 0 to 255".into()).into());
+    }
+    let classes = map.rgb().iter().step_by(3).copied().collect();
+    Ok(Labels { width: map.width(), height: map.height(), classes })
 }
 
 fn test_card_file() -> anyhow::Result<Vec<u8>> {
@@ -139,7 +175,7 @@ mod tests {
         for name in ["10.png", "2.png", "1.PNG", "notes.txt"] {
             std::fs::write(folder.path().join(name), &png).expect("a file");
         }
-        let set = PictureSet::find(&[folder.path().into()], 2).expect("pictures");
+        let set = PictureSet::find(&[folder.path().into()], None, 2).expect("pictures");
         let names: Vec<_> = set.pictures.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["1.PNG", "2.png"]);
         assert_eq!(set.pictures[0].load().expect("a picture").file_bytes, png.len());
@@ -148,11 +184,11 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_refused_by_name() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let empty = PictureSet::find(&[folder.path().into()], 9).map(|_| ()).expect_err("no pictures");
+        let empty = PictureSet::find(&[folder.path().into()], None, 9).map(|_| ()).expect_err("no pictures");
         assert!(empty.to_string().contains("jpeg"), "{empty}");
         let path = folder.path().join("letter.png");
         std::fs::write(&path, b"Dear reader").expect("a file");
-        let error = PictureSet::find(&[path], 9).map(|_| ()).expect_err("no picture");
+        let error = PictureSet::find(&[path], None, 9).map(|_| ()).expect_err("no picture");
         assert!(format!("{error:#}").contains("letter.png"), "{error:#}");
     }
 }

@@ -15,22 +15,22 @@ use semcast_common::{
     content::{Content, Picture},
     message::{Payload, ReceivedMessage, SemanticMessage},
 };
-use semcast_models::metrics::PictureMetrics;
+use semcast_models::metrics::{ClassQuality, PictureMetrics};
 use semcast_models::{Budget, ModelError, OpenDevice, System, SystemOptions};
 use semcast_phy::{channel::ChannelConfig, modulation::mcs::Mcs};
 use semcast_transmitter::worker::budget;
 
 use super::{
     chain::{Chain, Delivery},
-    ideal::Ideal,
+    ideal::{Ideal, Rate},
     pictures::{Entry, Loaded},
     progress::Progress,
     settings::Settings,
     store::Store,
-    trial::{Metrics, Outcome, Record, Trial},
+    trial::{MOST_DB, Metrics, Outcome, Record, Trial},
 };
 
-/// What is compared where no picture arrived.
+/// The grey of what is compared where no picture arrived.
 const GREY: u8 = 128;
 
 /// Runs the trials that the store does not have, and adds them to it.
@@ -119,7 +119,14 @@ struct Encoded {
     budget: Budget,
     message: Result<SemanticMessage, String>,
     encode_ms: f64,
-    whole: Option<(Metrics, f64)>,
+    whole: Option<(Quality, f64)>,
+}
+
+/// How near a received picture is, as a whole and by class.
+#[derive(Clone)]
+struct Quality {
+    metrics: Metrics,
+    classes: Vec<ClassQuality>,
 }
 
 impl<'a> Runner<'a> {
@@ -176,8 +183,14 @@ impl<'a> Runner<'a> {
         };
         let mut used = 0;
         let adapts = system.adapts_to_channel();
-        let encode = |mcs: Mcs| {
-            let budget = budget(trial.cbr, &loaded.content, mcs);
+        let mut encode = |rate: Rate| {
+            let budget = match rate {
+                Rate::Step(mcs) => budget(trial.cbr, &loaded.content, mcs),
+                Rate::Bits(bits) => {
+                    let symbols = (trial.cbr * original.values() as f64) as usize;
+                    Budget { symbols, bytes: (symbols as f64 * bits / 8.0) as usize }
+                }
+            };
             used = match encodings.iter().position(|encoded| encoded.budget == budget) {
                 Some(known) => known,
                 None => {
@@ -190,27 +203,31 @@ impl<'a> Runner<'a> {
         let Delivery { received, cost } = if trial.ideal {
             ideal.send(trial, channel, encode)?
         } else {
+            let encode = |mcs: Mcs| encode(Rate::Step(mcs));
             chain.send(settings, trial, channel, loaded.file_bytes, adapts, encode)?
         };
         let encoded = &mut encodings[used];
-        let (metrics, decode_ms, lost) = match received {
-            Err(reason) => (grey(original, measures)?, None, Some(reason)),
-            Ok(message) => match (encoded.whole, encoded.arrived_whole(&message)) {
-                (Some((metrics, decode_ms)), true) => (metrics, Some(decode_ms), None),
+        let (quality, decode_ms, lost) = match received {
+            Err(reason) => (measure(measures, loaded, original, &grey(original)?)?, None, Some(reason)),
+            Ok(message) => match (encoded.whole.clone(), encoded.arrived_whole(&message)) {
+                (Some((quality, decode_ms)), true) => (quality, Some(decode_ms), None),
                 (_, whole) => {
                     let started = Instant::now();
                     match system.decode(&message) {
-                        Err(error) => (grey(original, measures)?, None, Some(error.to_string())),
+                        Err(error) => {
+                            let quality = measure(measures, loaded, original, &grey(original)?)?;
+                            (quality, None, Some(error.to_string()))
+                        }
                         Ok(decoded) => {
                             let decode_ms = 1e3 * started.elapsed().as_secs_f64();
                             let Content::Picture(picture) = &decoded.content else {
                                 anyhow::bail!("a picture was sent and a text arrived")
                             };
-                            let metrics = Metrics::from(&measures.measure(original, picture)?);
+                            let quality = measure(measures, loaded, original, picture)?;
                             if whole {
-                                encoded.whole = Some((metrics, decode_ms));
+                                encoded.whole = Some((quality.clone(), decode_ms));
                             }
-                            (metrics, Some(decode_ms), None)
+                            (quality, Some(decode_ms), None)
                         }
                     }
                 }
@@ -219,7 +236,8 @@ impl<'a> Runner<'a> {
         let values = original.values() as f64;
         Ok(Outcome {
             lost,
-            metrics,
+            metrics: quality.metrics,
+            classes: quality.classes,
             cbr_net: cost.payload_symbols as f64 / values,
             cbr_gross: cost.total_symbols.map(|symbols| symbols as f64 / values),
             cost,
@@ -276,8 +294,24 @@ fn encode(system: &mut dyn System, content: &Content, budget: Budget) -> anyhow:
     Ok(Encoded { budget, message, encode_ms: 1e3 * started.elapsed().as_secs_f64(), whole: None })
 }
 
-/// How near a grey picture is.
-fn grey(original: &Picture, measures: &PictureMetrics) -> anyhow::Result<Metrics> {
-    let grey = Picture::new(original.width(), original.height(), vec![GREY; original.rgb().len()])?;
-    Ok(Metrics::from(&measures.measure(original, &grey)?))
+/// What is compared where no picture arrived.
+fn grey(original: &Picture) -> anyhow::Result<Picture> {
+    Ok(Picture::new(original.width(), original.height(), vec![GREY; original.rgb().len()])?)
+}
+
+/// How near a received picture is.
+fn measure(
+    measures: &PictureMetrics,
+    loaded: &Loaded,
+    original: &Picture,
+    received: &Picture,
+) -> anyhow::Result<Quality> {
+    let metrics = Metrics::from(&measures.measure(original, received)?);
+    let mut classes = match &loaded.labels {
+        Some(labels) => measures.by_class(original, received, labels)?,
+        None => Vec::new(),
+    };
+    // As of whole pictures: no infinity in a mean.
+    classes.iter_mut().for_each(|class| class.psnr_db = class.psnr_db.min(MOST_DB));
+    Ok(Quality { metrics, classes })
 }

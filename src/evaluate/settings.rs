@@ -9,7 +9,7 @@ use semcast_phy::{
     numerology::Numerology,
 };
 
-use super::{Args, Feedback, pictures::PictureSet, summary::Metric, trial::Trial};
+use super::{Args, Code, Feedback, pictures::PictureSet, summary::Metric, trial::Trial};
 use crate::{exit::Failure, flags, metrics::LpipsWeights};
 
 /// Rates that can be asked for: those of `--cbr` elsewhere.
@@ -77,6 +77,9 @@ pub struct Settings {
     pub told_snr_db: Option<f64>,
     pub feedback: Feedback,
     pub max_resends: u8,
+    pub code: Code,
+    /// Names of the classes, if they were given.
+    pub class_names: Vec<String>,
     pub threads: usize,
     pub device: DeviceChoice,
     /// Files of LPIPS, and their digest if it is measured.
@@ -105,6 +108,10 @@ impl Settings {
             let config = ChannelConfig { profile: profile.clone(), ..channel.clone() };
             config.validate(numerology.sample_rate_hz)?;
         }
+        if args.code == Code::Capacity && !(args.ideal && channels == [Profile::Awgn]) {
+            let text = "--code capacity is for --ideal over --channel awgn alone";
+            return Err(Failure::Usage(text.into()).into());
+        }
         let device = match args.device.device.as_deref() {
             None | Some("auto") => DeviceChoice::Auto,
             Some("wgpu") => DeviceChoice::Wgpu,
@@ -117,12 +124,14 @@ impl Settings {
             snrs_db: distinct(&args.snr),
             cbrs: distinct(&args.cbr),
             channels,
-            pictures: PictureSet::find(&args.pictures, limit)?,
+            pictures: PictureSet::find(&args.pictures, args.labels.as_deref(), limit)?,
             seeds: args.seeds,
             ideal: args.ideal,
             told_snr_db: args.told_snr,
             feedback: args.feedback,
             max_resends: if args.feedback == Feedback::None { 0 } else { args.max_resends },
+            code: args.code,
+            class_names: args.label_names.as_deref().map(names).transpose()?.unwrap_or_default(),
             threads: args.threads.map_or_else(processors, usize::from),
             device,
             lpips_digest: args.lpips.digest()?,
@@ -165,6 +174,8 @@ impl Settings {
                                     feedback: self.feedback,
                                     max_resends: self.max_resends,
                                     lpips_weights: self.lpips_digest.clone(),
+                                    code: self.code,
+                                    labels_digest: picture.labels_digest.clone(),
                                 });
                             }
                         }
@@ -174,6 +185,13 @@ impl Settings {
         }
         trials
     }
+}
+
+/// The lines of a file.
+fn names(path: &std::path::Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::Content(format!("cannot read {}: {error}", path.display())))?;
+    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
 }
 
 /// Without what is there twice.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use semcast_common::message::SystemId;
+use semcast_models::metrics::ClassQuality;
 use semcast_phy::channel::Profile;
 use serde::Serialize;
 
@@ -92,6 +93,9 @@ pub struct Row {
     pub trials: usize,
     pub pictures: usize,
     pub metrics: BTreeMap<&'static str, Statistic>,
+    /// By the number of the class; empty without labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<u8, ClassMeans>,
     /// Share of messages of which no picture could be made.
     pub lost: f64,
     pub cbr_net: f64,
@@ -102,6 +106,19 @@ pub struct Row {
     /// Over what was decoded.
     pub decode_ms: Option<f64>,
 }
+
+/// Quality of a class over the trials whose pictures have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ClassMeans {
+    pub trials: usize,
+    /// Share of the pixels of these pictures.
+    pub share: f64,
+    pub psnr_db: f64,
+    pub lpips: Option<f64>,
+}
+
+/// A class counts in a picture of which it is at least this share.
+pub const LEAST_SHARE: f64 = 0.002;
 
 /// A figure over trials.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -165,6 +182,7 @@ impl Row {
                 .into_iter()
                 .filter_map(|metric| Some((metric.key(), Statistic::of(records, metric)?)))
                 .collect(),
+            classes: classes(records),
             lost: mean(&|record| f64::from(u8::from(record.outcome.lost.is_some()))),
             cbr_net: mean(&|record| record.outcome.cbr_net),
             cbr_gross: total.map(|_| mean(&|record| record.outcome.cbr_gross.unwrap_or(0.0))),
@@ -177,6 +195,27 @@ impl Row {
 
 fn picture(record: &Record) -> (&str, &str) {
     (&record.trial.picture, &record.trial.picture_digest)
+}
+
+/// Means by class.
+fn classes(records: &[&Record]) -> BTreeMap<u8, ClassMeans> {
+    let mut of_class: BTreeMap<u8, Vec<&ClassQuality>> = BTreeMap::new();
+    for quality in records.iter().flat_map(|record| &record.outcome.classes) {
+        if quality.share >= LEAST_SHARE {
+            of_class.entry(quality.class).or_default().push(quality);
+        }
+    }
+    let means = |qualities: Vec<&ClassQuality>| {
+        let count = qualities.len() as f64;
+        let mean = |of: &dyn Fn(&ClassQuality) -> f64| qualities.iter().map(|q| of(q)).sum::<f64>() / count;
+        ClassMeans {
+            trials: qualities.len(),
+            share: mean(&|quality| quality.share),
+            psnr_db: mean(&|quality| quality.psnr_db),
+            lpips: qualities.iter().map(|quality| quality.lpips).sum::<Option<f64>>().map(|sum| sum / count),
+        }
+    };
+    of_class.into_iter().map(|(class, qualities)| (class, means(qualities))).collect()
 }
 
 impl Statistic {
@@ -264,11 +303,14 @@ pub mod tests {
             feedback: Feedback::None,
             max_resends: 0,
             lpips_weights: None,
+            code: Default::default(),
+            labels_digest: None,
         };
         let cost = Cost { payload_symbols: 900, total_symbols: Some(1000), ..Cost::default() };
         let outcome = Outcome {
             lost: None,
             metrics: Metrics { psnr_db, ssim: 0.9, ms_ssim: 0.95, ms_ssim_db: 13.01, lpips: None },
+            classes: Vec::new(),
             cost,
             cbr_net: 0.02,
             cbr_gross: Some(0.022),

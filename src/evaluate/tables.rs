@@ -6,9 +6,9 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::{
-    Feedback, ideal,
+    Code, Feedback, ideal,
     settings::Settings,
-    summary::{Group, Row},
+    summary::{Group, LEAST_SHARE, Row},
     trial::Trial,
 };
 
@@ -61,7 +61,12 @@ pub fn conditions(settings: &Settings) -> String {
 }
 
 /// What an idealised result leaves out.
-pub fn ideal_note() -> String {
+pub fn ideal_note(settings: &Settings) -> String {
+    if settings.code == Code::Capacity {
+        return "**ideal, at capacity**: bytes arrive intact at log2(1 + SNR) bits a symbol, which no code does; headers and \
+                side information for nothing. A bound, and not what a radio would give."
+            .into();
+    }
     format!(
         "**ideal**: payload symbols alone over a channel that the receiver knows exactly; headers and side information \
          for nothing. `classical` goes through this program's LDPC codes and constellations, on the fastest step of the \
@@ -164,7 +169,7 @@ pub fn markdown(settings: &Settings, groups: &[Group]) -> String {
     out += &models.concat();
     out += "\nMean ± half of its 95 % confidence interval (10th percentile from the bad end). A lost picture counts as a grey one.\n";
     if settings.ideal {
-        let _ = write!(out, "\n{}\n", ideal_note());
+        let _ = write!(out, "\n{}\n", ideal_note(settings));
     }
     for group in groups {
         let _ = write!(out, "\n## {}, CBR {}{}\n\n", group.channel, group.cbr, mark(settings));
@@ -177,6 +182,36 @@ pub fn markdown(settings: &Settings, groups: &[Group]) -> String {
         out += "\n";
         for row in &group.rows {
             out += &line(settings, row);
+        }
+        out += &by_class(settings, group);
+    }
+    out
+}
+
+/// A table of quality by class, if there are labels.
+fn by_class(settings: &Settings, group: &Group) -> String {
+    if group.rows.iter().all(|row| row.classes.is_empty()) {
+        return String::new();
+    }
+    let mut out = format!(
+        "\nBy class, over the pictures of which it is at least {} %. LPIPS: of the damage to the class alone, over its share.\n\n\
+         | system | SNR dB | class | trials | share | PSNR, dB | LPIPS |\n|---|---|---|---|---|---|---|\n",
+        100.0 * LEAST_SHARE
+    );
+    for row in &group.rows {
+        for (number, means) in &row.classes {
+            let name = settings.class_names.get(usize::from(*number)).filter(|name| !name.is_empty());
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | {} | {} | {:.1} % | {:.2} | {} |",
+                row.system,
+                row.snr_db,
+                name.cloned().unwrap_or_else(|| number.to_string()),
+                means.trials,
+                100.0 * means.share,
+                means.psnr_db,
+                means.lpips.map_or_else(|| "–".into(), |lpips| format!("{lpips:.4}"))
+            );
         }
     }
     out

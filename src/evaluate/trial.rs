@@ -1,11 +1,11 @@
 //! A trial: one picture, once, by one system over one channel, and what came of it.
 
 use semcast_common::{message::SystemId, wire::Overhead};
-use semcast_models::metrics::{PictureQuality, similarity_db};
+use semcast_models::metrics::{ClassQuality, PictureQuality, similarity_db};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Feedback;
+use super::{Code, Feedback};
 
 /// Form of these structures and meaning of their figures: goes up when results before and after cannot be compared.
 const FORM: u32 = 1;
@@ -38,6 +38,12 @@ pub struct Trial {
     /// Digest of the weights of LPIPS, if it is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lpips_weights: Option<String>,
+    /// How bytes are protected.
+    #[serde(default, skip_serializing_if = "Code::is_real")]
+    pub code: Code,
+    /// Digest of the labels by which quality is measured, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_digest: Option<String>,
 }
 
 impl Trial {
@@ -92,6 +98,9 @@ pub struct Outcome {
     pub lost: Option<String>,
     #[serde(flatten)]
     pub metrics: Metrics,
+    /// Quality by class, where there are labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassQuality>,
     #[serde(flatten)]
     pub cost: Cost,
     /// Payload symbols over RGB values.

@@ -6,6 +6,7 @@
 //! - [`ssim`]: structural similarity, [`ms_ssim`]: the same over five scales; the mean over the three RGB channels.
 //! - [`Lpips`]: distance of the features of a network; its weights are named by the user.
 //! - [`PictureMetrics`]: all of these at once.
+//! - [`PictureMetrics::by_class`]: PSNR and LPIPS of what is of one class.
 //! - [`Backbone`]: that network, SqueezeNet 1.1; [`sets`]: FID and KID of its features.
 //! - [`Niqe`]: how natural a picture looks by itself; its parameters are named by the user.
 //!
@@ -26,6 +27,7 @@
 //!    Processing Letters 20(3), 2013.
 //! 7. A. Gretton, K. M. Borgwardt, M. J. Rasch, B. Schölkopf, A. Smola: A kernel two-sample test. JMLR 13, 2012: eq. 4.
 
+mod by_class;
 #[cfg(test)]
 mod formula;
 mod lpips;
@@ -37,6 +39,7 @@ mod structure;
 
 use semcast_common::content::Picture;
 
+pub use by_class::{ClassQuality, Labels};
 pub use lpips::Lpips;
 pub use niqe::Niqe;
 pub use squeezenet::Backbone;
