@@ -24,11 +24,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
-use semcast_common::{message::SystemId, telemetry};
+use semcast_common::{config::Allocation, message::SystemId, telemetry};
 use serde::{Deserialize, Serialize};
 
 use crate::flags::{self, print_text};
 use crate::metrics::LpipsWeights;
+use crate::semantics::Semantics;
 use settings::{Cbr, Settings};
 
 /// Race systems over the same channel: every combination of system, SNR, rate, channel, picture and seed
@@ -97,6 +98,11 @@ pub struct Args {
     /// Names of the classes for the tables, a line each, from number 0
     #[arg(long, value_name = "FILE", requires = "labels")]
     label_names: Option<PathBuf>,
+    /// Resource blocks for the features of a message: by importance, or for comparison none, random, equal, inverse
+    #[arg(long, value_name = "HOW", default_value = "importance", conflicts_with = "ideal", value_parser = allocation)]
+    allocation: Allocation,
+    #[command(flatten)]
+    semantics: Semantics,
     /// Forget the results that are there
     #[arg(long)]
     fresh: bool,
@@ -135,11 +141,11 @@ enum Code {
     Capacity,
 }
 
-impl Code {
-    /// Whether it is one that exists.
-    fn is_real(&self) -> bool {
-        *self == Self::Ldpc
-    }
+/// Reads how resource blocks are given away.
+fn allocation(name: &str) -> Result<Allocation, String> {
+    let all = ["none", "importance", "random", "equal", "inverse"];
+    let known = serde_json::from_value(name.into());
+    known.map_err(|_| format!("one of {}", all.join(", ")))
 }
 
 /// Runs it.

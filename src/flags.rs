@@ -124,7 +124,7 @@ impl Keys {
 /// How to send.
 #[derive(Args, Default, Clone)]
 pub struct Sending {
-    /// System: ae, vae or vscc (pictures), or classical (pictures and text)
+    /// System: ae, vae, vscc, sct-modular or sct-integrated (pictures), or classical (pictures and text)
     #[arg(long, value_name = "NAME")]
     pub system: Option<String>,
     /// Variance of the values of vae and vscc: fixed (both ends know a mean) or transmitted (twice the symbols)
@@ -138,7 +138,7 @@ pub struct Sending {
     pub design_snr: Option<f64>,
     /// Frames: auto (by what the receiver reports), normal (short) or robust (heard far below the noise)
     #[arg(long, value_name = "WHICH", value_parser = ["auto", "normal", "robust"])]
-    pub mode: Option<String>,
+    pub frames: Option<String>,
     /// Resource blocks for the features of a message: by importance, or for comparison none, random, equal, inverse
     #[arg(long, value_name = "HOW", value_parser = ["none", "importance", "random", "equal", "inverse"])]
     pub allocation: Option<String>,
@@ -158,7 +158,7 @@ impl Sending {
             .set("--variance", "transmitter.variance", self.variance.clone())
             .set("--cbr", "transmitter.cbr", self.cbr)
             .set("--design-snr", "transmitter.design_snr_db", self.design_snr)
-            .set("--mode", "transmitter.mode", self.mode.clone())
+            .set("--frames", "transmitter.frames", self.frames.clone())
             .set("--allocation", "transmitter.allocation", self.allocation.clone())
             .set("--peak-limit", "transmitter.peak_limit_db", self.peak_limit)
             .set("--max-resends", "transmitter.max_resends", self.max_resends);

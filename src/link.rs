@@ -160,7 +160,10 @@ pub async fn arrival(watcher: &mut ControlConnection, report: &SendReport) -> an
     let waiting = async {
         loop {
             match next_arrival(watcher).await? {
-                Some(arrival) if (arrival.arrived.part.session, arrival.arrived.message_id) == wanted => {
+                Some(arrival)
+                    if (arrival.arrived.part.session, arrival.arrived.message_id) == wanted
+                        && !arrival.arrived.intermediate =>
+                {
                     return Ok(arrival);
                 }
                 Some(_) => {}

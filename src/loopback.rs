@@ -19,6 +19,7 @@ use crate::{
     flags::{self, print_text},
     link::{self, Arrival, Submission},
     quality,
+    semantics::Semantics,
 };
 
 /// Show the whole link on this machine: a transmitter, an emulated channel and a receiver as three
@@ -76,6 +77,11 @@ pub struct Setup {
     #[command(flatten)]
     sending: flags::Sending,
     #[command(flatten)]
+    semantics: Semantics,
+    /// Time for all rounds of sending, in ms: while it lasts, what arrived badly is sent again, the most important first
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=600_000))]
+    budget_ms: Option<u32>,
+    #[command(flatten)]
     transform: flags::TransformChoice,
     #[command(flatten)]
     device: flags::Device,
@@ -113,8 +119,13 @@ impl Setup {
     }
 
     /// How to send under this setup.
-    pub fn options(&self) -> SendOptions {
-        SendOptions { mcs: self.mcs, ..SendOptions::default() }
+    pub fn options(&self) -> anyhow::Result<SendOptions> {
+        Ok(SendOptions {
+            mcs: self.mcs,
+            budget_ms: self.budget_ms,
+            intent: self.semantics.intent()?,
+            ..SendOptions::default()
+        })
     }
 }
 
@@ -237,6 +248,7 @@ fn path_text(path: &Path) -> String {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Some(config) = args.setup.load()? else { return Ok(()) };
     let submission = args.what.submission()?;
+    let options = args.setup.options()?;
     // Looked at here first: starting three processes for what is no picture would waste the user's time.
     submission.content()?;
     std::fs::create_dir_all(&args.output)
@@ -244,7 +256,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     flags::runtime()?.block_on(async {
         let mut trio = Trio::start(&config).await?;
         let result = tokio::select! {
-            result = trio.transfer(&submission, args.setup.options(), &config) => result,
+            result = trio.transfer(&submission, options, &config) => result,
             () = flags::stop_signal(false) => Err(Failure::Delivery("interrupted".into()).into()),
         };
         trio.end(Some(&args.output)).await?;

@@ -16,6 +16,7 @@ mod phy_bench;
 mod phy_curve;
 mod quality;
 mod receiver;
+mod semantics;
 mod send;
 mod train;
 mod transmitter;

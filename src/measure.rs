@@ -33,6 +33,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let Some(config) = args.setup.load()? else { return Ok(()) };
     let submission = args.what.submission()?;
     submission.content()?;
+    let options = args.setup.options()?;
     let runtime = flags::runtime()?;
     runtime.block_on(async {
         let mut trio = Trio::start(&config).await?;
@@ -40,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let mut failed = None;
         for _ in (0..args.count).progress() {
             let transfer = tokio::select! {
-                result = trio.transfer(&submission, args.setup.options(), &config) => result,
+                result = trio.transfer(&submission, options.clone(), &config) => result,
                 () = flags::stop_signal(false) => break,
             };
             match transfer {

@@ -14,6 +14,7 @@ use crate::{
     flags::{self, print_text},
     link,
     loopback::What,
+    semantics::Semantics,
 };
 
 /// Send a picture or a text through a running transmitter
@@ -28,7 +29,7 @@ pub struct Args {
     /// QUIC address of the transmitter
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
-    /// System: ae, vae or vscc (pictures), or classical (pictures and text)
+    /// System: ae, vae, vscc, sct-modular or sct-integrated (pictures), or classical (pictures and text)
     #[arg(long, value_name = "NAME")]
     system: Option<semcast_common::message::SystemId>,
     /// Net channel bandwidth ratio to fit a picture to: complex symbols per RGB value
@@ -42,10 +43,15 @@ pub struct Args {
     mcs: Option<u8>,
     /// Frames: auto (by what the receiver reports), normal (short) or robust (heard far below the noise)
     #[arg(long, value_name = "WHICH")]
-    mode: Option<ModeChoice>,
+    frames: Option<ModeChoice>,
     /// Most rounds of sending again what was lost
     #[arg(long, value_name = "ROUNDS")]
     max_resends: Option<u8>,
+    #[command(flatten)]
+    semantics: Semantics,
+    /// Time for all rounds of sending, in ms: while it lasts, what arrived badly is sent again, the most important first
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=600_000))]
+    budget_ms: Option<u32>,
     /// How often to send it, 1 to 1000
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
@@ -68,8 +74,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         cbr: args.cbr,
         design_snr_db: args.design_snr,
         mcs: args.mcs,
-        mode: args.mode,
+        frames: args.frames,
         max_resends: args.max_resends,
+        budget_ms: args.budget_ms,
+        intent: args.semantics.intent()?,
         repeat: args.repeat,
     };
     // Of the channel this end knows nothing but what the receiver says.

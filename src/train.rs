@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
-use semcast_models::training::{self, Progress, Task, ae::Ae, paper::Paper, taef2::ProjectedTaef2};
+use semcast_models::training::{
+    self, Progress, Task, ae::Ae, paper::Paper, sct_tables, taef2::ProjectedTaef2,
+};
 use semcast_models::vscc::{losses::Method, network::Scale};
 use semcast_models::{DeviceChoice, open_device};
 
@@ -23,6 +25,33 @@ enum System {
     Vae(CodecArgs),
     Vscc(VsccArgs),
     Taef2(Taef2Args),
+    SctTables(SctTablesArgs),
+}
+
+/// Count the tables of sct-modular: how likely each quantised value is in its context
+#[derive(ClapArgs)]
+struct SctTablesArgs {
+    /// Folder with pictures (PNG, JPEG, WebP, BMP), searched with its subfolders; may be repeated
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// File that keeps the decoded pictures, made anew when the folders change [default: pictures.pack in --out]
+    #[arg(long, value_name = "FILE")]
+    cache: Option<PathBuf>,
+    /// Folder for sct-tables.bin
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Crops to count over
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    crops: u32,
+    /// Side of the crops in pixels, a multiple of 16
+    #[arg(long, default_value_t = 384, value_parser = clap::value_parser!(u16).range(64..=2048))]
+    crop: u16,
+    /// Seed of the crops
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// auto: a real GPU if there is one, else the CPU; cpu; wgpu; cuda and tch in builds with these features
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    device: DeviceChoice,
 }
 
 /// Train variational source-channel coding, whose codes have a variance that is matched to the channel's noise
@@ -123,6 +152,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         System::Ae(args) => codec(Method::Ae, args),
         System::Vae(args) => codec(Method::Vae, args),
         System::Vscc(args) => codec(Method::Vscc { d: args.d }, args.codec),
+        System::SctTables(args) => {
+            let device = open_device(args.device)?;
+            let options = sct_tables::Options {
+                data: args.data,
+                cache: args.cache,
+                out: args.out,
+                crops: args.crops as usize,
+                side: args.crop.into(),
+                seed: args.seed,
+            };
+            print_text(&format!("{}\n", sct_tables::train(&options, &device)?.display()));
+            Ok(())
+        }
         System::Taef2(args) => {
             let files = transform_weights(&args.transform_weights)?;
             let (pool, folder) = (args.pool as usize, args.run.out.clone());

@@ -59,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         system: config.transmitter.system,
         cbr: config.transmitter.cbr,
         design_snr_db: config.transmitter.design_snr_db,
-        mode: config.transmitter.mode,
+        frames: config.transmitter.frames,
         allocation: config.transmitter.allocation,
         peak_limit_db: config.transmitter.peak_limit_db,
         max_resends: config.transmitter.max_resends,

@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 return Err(Failure::Unavailable("the receiver has closed the connection".into()).into());
             };
             show(&arrival, args.output.as_deref())?;
-            left -= 1;
+            left -= u64::from(!arrival.arrived.intermediate);
         }
         watcher.finish().await;
         Ok(())
@@ -73,6 +73,9 @@ fn show(arrival: &Arrival, folder: Option<&Path>) -> anyhow::Result<()> {
         "message {:04x}-{:05}: {what}, {} at {:.1} dB, confidence {:.2}",
         part.session, part.message_id, part.system, part.snr_db_estimated, part.confidence
     );
+    if arrival.arrived.intermediate {
+        line += ", intermediate";
+    }
     let name = |extension| format!("{:04x}-{:05}.{extension}", part.session, part.message_id);
     match (&arrival.content, folder) {
         (Content::Picture(picture), Some(folder)) => {

@@ -2,6 +2,7 @@
 //!
 //! - [`content`]: a picture or a text, as the user gives it and gets it back.
 //! - [`message`]: the semantic message, what an encoder makes of content and a decoder gets.
+//! - [`intent`]: what a sender wants to keep of a picture.
 //! - [`segmentation`]: a message ↔ the parts that frames carry.
 //! - [`control`]: the QUIC control link between transmitter, receiver and local clients, and its keys.
 //! - [`wire`]: control messages as bytes.
@@ -12,6 +13,7 @@
 pub mod config;
 pub mod content;
 pub mod control;
+pub mod intent;
 pub mod message;
 pub mod report;
 pub mod segmentation;

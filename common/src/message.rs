@@ -21,11 +21,16 @@ pub enum SystemId {
     Vae = 2,
     /// The same, trained by variational source-channel coding.
     Vscc = 3,
+    /// Semantics-guided source and channel coding: regions by importance, as bytes.
+    SctModular = 4,
+    /// The same with regions as analog symbols.
+    SctIntegrated = 5,
 }
 
 impl SystemId {
     /// All systems, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Classical, Self::Ae, Self::Vae, Self::Vscc];
+    pub const ALL: [Self; 6] =
+        [Self::Classical, Self::Ae, Self::Vae, Self::Vscc, Self::SctModular, Self::SctIntegrated];
 
     /// The number on the air.
     pub fn number(self) -> u8 {
@@ -44,6 +49,8 @@ impl SystemId {
             Self::Ae => "ae",
             Self::Vae => "vae",
             Self::Vscc => "vscc",
+            Self::SctModular => "sct-modular",
+            Self::SctIntegrated => "sct-integrated",
         }
     }
 }
@@ -105,6 +112,34 @@ pub const MAX_SIDE_BYTES: usize = 64;
 /// Most feature vectors in a message: their shapes travel in every frame.
 pub const MAX_FEATURES: usize = 64;
 
+/// Levels of protection that coded features can have.
+pub const PROTECTION_LEVELS: usize = 4;
+/// How far below the link's own step, in dB of its threshold, the steps of these levels lie.
+pub const PROTECTION_DB: [f32; PROTECTION_LEVELS] = [4.0, 1.5, 0.75, 0.0];
+
+/// The protection of a feature: of several, the most important is the best protected (nothing else means anything without it),
+/// and the others are, by thirds of falling importance, of the levels 1 to 3. A single feature takes the link's own step. `rank`:
+/// place of the feature by falling importance, from 0.
+pub fn protection_level(rank: usize, features: usize) -> usize {
+    let last = PROTECTION_LEVELS - 1;
+    match (rank, features.saturating_sub(1)) {
+        (_, 0) => last,
+        (0, _) => 0,
+        (rank, others) => last - last * others.saturating_sub(rank) / others,
+    }
+}
+
+/// The levels of protection of features of these importances; of equal ones the earlier is the more important.
+pub fn protection_levels(importances: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..importances.len()).collect();
+    order.sort_by(|&a, &b| importances[b].total_cmp(&importances[a]));
+    let mut levels = vec![0; importances.len()];
+    for (rank, feature) in order.into_iter().enumerate() {
+        levels[feature] = protection_level(rank, importances.len());
+    }
+    levels
+}
+
 /// One semantic feature vector on its way out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
@@ -154,4 +189,24 @@ pub enum ReceivedFeature {
         /// Noise variance of each symbol.
         noise_variance: Vec<f32>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protection_falls_with_importance() {
+        let levels = |features: usize| -> Vec<usize> {
+            (0..features).map(|rank| protection_level(rank, features)).collect()
+        };
+        assert_eq!(levels(1), [3]);
+        assert_eq!(levels(2), [0, 3]);
+        assert_eq!(levels(4), [0, 1, 2, 3]);
+        assert_eq!(levels(13), [0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+        assert_eq!(protection_levels(&[1.0, 5.0, 1.0, 9.0]), [2, 1, 3, 0]);
+        for features in 1..=MAX_FEATURES {
+            assert!(levels(features).is_sorted());
+        }
+    }
 }

@@ -110,7 +110,12 @@ fn state(frames: u64) -> ControlMessage {
 }
 
 fn announced(message_id: u16) -> ControlMessage {
-    ControlMessage::Announced(MessageAnnounced { message_id, session: 1, system: SystemId::Classical })
+    ControlMessage::Announced(MessageAnnounced {
+        message_id,
+        session: 1,
+        system: SystemId::Classical,
+        refined: false,
+    })
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use semcast_common::{
         header::{FeatureShape, Part},
     },
     wire::{
-        self, ChannelState, ControlMessage, Failed, FailureCode, Hello, MessageAnnounced, MessageReceipt,
-        MessageSent, NumerologyId, Progress, Role, SendOptions, SendStage, Status, Submit, SubmitKind, Watch,
+        self, ChannelState, ControlMessage, Failed, FailureCode, FeatureQuality, Hello, MessageAnnounced, MessageReceipt,
+        MessageSent, NumerologyId, Progress, QuantisedSnr, Role, SendOptions, SendStage, Status, Submit, SubmitKind, Watch,
     },
 };
 use semcast_phy::{
@@ -110,13 +110,19 @@ fn messages() -> Vec<(Role, Role, ControlMessage, usize)> {
                 frames: 4,
                 snr_db: 9.5,
                 complete: false,
+                quality: vec![FeatureQuality::Digital { intact: false }, FeatureQuality::Analog { snr: QuantisedSnr(9) }],
             }),
             0,
         ),
         (
             Transmitter,
             Receiver,
-            ControlMessage::Announced(MessageAnnounced { message_id: 1, session: 2, system: SystemId::Ae }),
+            ControlMessage::Announced(MessageAnnounced {
+                message_id: 1,
+                session: 2,
+                system: SystemId::Ae,
+                refined: true,
+            }),
             0,
         ),
         (

@@ -6,6 +6,7 @@
 //! - [`classical`]: AVIF's codec, lossless WebP, or the text itself, over a digital link.
 //! - [`ae`]: a convolutional autoencoder whose values go on the air as they are; `vae` and `vscc` are its variational kin.
 //! - [`vscc`]: the losses of all three, and the network of the paper that they come from.
+//! - [`sct`]: regions by importance, as bytes or as symbols.
 //! - [`convolution`]: what networks compute most, on the CPU.
 //! - [`taef2`]: another transform for it, a small autoencoder of a third party.
 //! - [`foreign`]: weights that other programs have written.
@@ -21,6 +22,7 @@ pub mod convolution;
 pub mod device;
 pub mod foreign;
 pub mod metrics;
+pub mod sct;
 pub mod taef2;
 #[expect(
     clippy::disallowed_methods,
@@ -31,7 +33,10 @@ pub mod training;
 pub mod vscc;
 
 use semcast_common::content::Content;
-use semcast_common::message::{ModelDigest, ReceivedMessage, SemanticMessage, SystemId, VarianceChoice};
+use semcast_common::intent::Intent;
+use semcast_common::message::{
+    ModelDigest, PROTECTION_LEVELS, ReceivedMessage, SemanticMessage, SystemId, VarianceChoice,
+};
 
 pub use device::{DeviceChoice, OpenDevice, open_device};
 
@@ -42,6 +47,15 @@ pub struct Budget {
     pub symbols: usize,
     /// Bytes for digital payloads: what the same symbols carry at the modulation and code rate of the link.
     pub bytes: usize,
+    /// What a byte costs on each level of protection, over what it costs on the link's own step, times 256.
+    pub costs_256: [u16; PROTECTION_LEVELS],
+}
+
+impl Budget {
+    /// A budget under which bytes cost the same on every level.
+    pub fn new(symbols: usize, bytes: usize) -> Self {
+        Self { symbols, bytes, costs_256: [256; PROTECTION_LEVELS] }
+    }
 }
 
 /// What a decoder makes of a message.
@@ -74,6 +88,9 @@ pub enum ModelError {
         /// Of what: bytes or complex symbols.
         unit: &'static str,
     },
+    /// What the sender chose does not exist.
+    #[error("{0}")]
+    Choice(String),
     /// The message was made by a model other than ours.
     #[error(
         "the sender's model of the system {system} is {theirs}, ours is {ours}: both ends need the same weights"
@@ -133,8 +150,13 @@ pub trait System: Send {
     /// Computes something small with both halves, so that the first message takes no longer than the next.
     fn warm_up(&mut self) -> Result<(), ModelError>;
 
-    /// Content → a message that costs at most `budget`.
-    fn encode(&mut self, content: &Content, budget: Budget) -> Result<SemanticMessage, ModelError>;
+    /// Content → a message that costs at most `budget`. Systems that know no regions ignore `intent`.
+    fn encode(
+        &mut self,
+        content: &Content,
+        budget: Budget,
+        intent: &Intent,
+    ) -> Result<SemanticMessage, ModelError>;
 
     /// What arrived of a message → content. May be called again as more arrives.
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError>;
@@ -166,6 +188,8 @@ pub fn system(
         },
         SystemId::Vae => Box::new(variational(weights::VAE)?),
         SystemId::Vscc => Box::new(variational(weights::VSCC)?),
+        SystemId::SctModular => Box::new(sct::Sct::new(sct::Kind::Modular, device)?),
+        SystemId::SctIntegrated => Box::new(sct::Sct::new(sct::Kind::Integrated, device)?),
     })
 }
 
@@ -176,6 +200,8 @@ pub fn model_digest(id: SystemId) -> ModelDigest {
         SystemId::Ae => ae::weights::digest_of(ae::weights::DEFAULT),
         SystemId::Vae => ae::weights::digest_of(ae::weights::VAE),
         SystemId::Vscc => ae::weights::digest_of(ae::weights::VSCC),
+        SystemId::SctModular => sct::weights::digest(sct::Kind::Modular, sct::weights::DEFAULT),
+        SystemId::SctIntegrated => sct::weights::digest(sct::Kind::Integrated, sct::weights::DEFAULT),
     }
 }
 

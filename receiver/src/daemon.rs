@@ -306,6 +306,9 @@ impl Daemon {
                     let actions = self.reception.sent(sent, Instant::now());
                     self.act(actions).await;
                 }
+                ControlMessage::Announced(announced) if announced.refined => {
+                    self.reception.announced_refined(announced.session as u16, announced.message_id);
+                }
                 ControlMessage::Abandoned { message_id, session } => {
                     self.reception.abandoned(session as u16, message_id);
                 }
@@ -328,6 +331,13 @@ impl Daemon {
     /// wait for this task to take what it has finished.
     async fn decode(&mut self, work: Work) {
         let key = work.0.key;
+        if work.0.intermediate {
+            // Worth a look if the decoder has nothing else to do; better follows.
+            if self.work.capacity() == self.work.max_capacity() {
+                let _ = self.work.try_send(work);
+            }
+            return;
+        }
         if let Err(error) = self.work.try_send(work) {
             let reason = format!("the decoder is behind by {} messages ({error})", decoder::MAX_WAITING);
             self.undecodable(Undecodable::new(key.message, u32::from(key.transmitter), reason)).await;
@@ -346,6 +356,10 @@ impl Daemon {
         let key = done.key();
         let (content, confidence) = match done.result {
             Ok(result) => result,
+            Err(reason) if summary.intermediate => {
+                tracing::debug!(message_id = key.message, reason, "nothing to see yet");
+                return;
+            }
             Err(reason) => {
                 let lost = Undecodable::new(key.message, u32::from(key.transmitter), reason);
                 return self.undecodable(lost).await;
@@ -379,20 +393,24 @@ impl Daemon {
             combined = summary.segments_combined,
             missing = summary.missing,
             confidence,
+            intermediate = summary.intermediate,
             "message received"
         );
-        self.say(&ControlMessage::Decoded(Decoded {
-            message_id: key.message,
-            session: u32::from(key.transmitter),
-            part: part.clone(),
-        }))
-        .await;
-        self.save(key, &content).await;
+        if !summary.intermediate {
+            self.say(&ControlMessage::Decoded(Decoded {
+                message_id: key.message,
+                session: u32::from(key.transmitter),
+                part: part.clone(),
+            }))
+            .await;
+            self.save(key, &content).await;
+        }
         let bytes = outputs::raw(&content);
         let arrived = Arrived {
             message_id: key.message,
             content: ContentKind::of(&content),
             part,
+            intermediate: summary.intermediate,
             length: bytes.len() as u64,
         };
         self.tell(News::Arrived(Box::new(arrived), bytes));

@@ -64,6 +64,8 @@ pub struct ReceptionSummary {
     pub arrived: u64,
     /// Bytes and symbols of its features that did not.
     pub missing: u64,
+    /// It is to be decoded although better may come.
+    pub intermediate: bool,
     /// Time spent on demodulation.
     pub demodulate: Duration,
     /// When its first sample came, in µs since the Unix epoch.
@@ -75,7 +77,7 @@ pub struct ReceptionSummary {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Decode a message.
+    /// Decode a message, or what has come of it so far.
     Decode(Box<(ReceptionSummary, ReceivedMessage)>),
     /// Tell the transmitter what arrived.
     Receipt(MessageReceipt),
@@ -93,6 +95,8 @@ struct Open {
     last_frame: u16,
     touched: Instant,
     sent: Option<(MessageSent, Instant)>,
+    /// Rounds may go on when all has arrived.
+    refined: bool,
 }
 
 /// All messages in reception.
@@ -102,6 +106,8 @@ pub struct Reception {
     done: VecDeque<MessageKey>,
     /// Rounds of messages of which nothing was heard.
     unheard: VecDeque<(MessageSent, Instant)>,
+    /// Messages to come whose rounds may go on when all has arrived.
+    refined: VecDeque<MessageKey>,
 }
 
 impl Reception {
@@ -138,7 +144,7 @@ impl Reception {
         let open = &mut self.open[index];
         open.sent = sent.or(open.sent);
         open.take(&header, heard, now);
-        if open.assembly.complete() {
+        if open.assembly.complete() && !open.refined {
             actions.extend(self.finish(index));
         } else if open.sent.is_some_and(|(sent, _)| sent.last_frame == open.last_frame) {
             actions.extend(self.settle(index));
@@ -159,6 +165,7 @@ impl Reception {
                 cfo_hz: 0.0,
                 arrived: 0,
                 missing: 0,
+                intermediate: false,
                 demodulate: Duration::ZERO,
                 first_sample_unix_us: heard.first_sample_unix_us,
                 last_frame_unix_us: 0,
@@ -167,8 +174,24 @@ impl Reception {
             last_frame: 0,
             touched: now,
             sent: None,
+            refined: self.refined.contains(&key),
         });
+        self.refined.retain(|announced| *announced != key);
         self.open.len() - 1
+    }
+
+    /// The transmitter is about to send a message, of which rounds may go on when all has arrived.
+    pub fn announced_refined(&mut self, transmitter: u16, message: u16) {
+        let key = MessageKey { transmitter, message };
+        match self.open.iter_mut().find(|open| open.key == key) {
+            Some(open) => open.refined = true,
+            None => {
+                if self.refined.len() == MAX_OPEN {
+                    self.refined.pop_front();
+                }
+                self.refined.push_back(key);
+            }
+        }
     }
 
     /// The transmitter has sent a round of a message.
@@ -200,6 +223,7 @@ impl Reception {
         let key = MessageKey { transmitter, message };
         self.open.retain(|open| open.key != key);
         self.unheard.retain(|(sent, _)| sent.message_id != message);
+        self.refined.retain(|announced| *announced != key);
     }
 
     /// Time has passed. `last_samples`: when samples last came; `linked`: whether the control link stands.
@@ -248,7 +272,13 @@ impl Reception {
             return self.finish(index);
         }
         let missing = open.assembly.missing(MAX_MISSING_RANGES);
-        vec![Action::Receipt(open.receipt(missing))]
+        let mut actions = vec![Action::Receipt(open.receipt(missing))];
+        // Of one feature there is little to see before it is whole.
+        if open.assembly.header().features.len() > 1 && open.assembly.started() {
+            let summary = ReceptionSummary { intermediate: true, ..open.summarise() };
+            actions.push(Action::Decode(Box::new((summary, open.assembly.to_message()))));
+        }
+        actions
     }
 
     /// Ends a message: its decoder gets what has arrived.
@@ -258,14 +288,9 @@ impl Reception {
         if !open.assembly.started() {
             return vec![lost(open.key, "none of its segments could be corrected")];
         }
-        let missing = open.assembly.missing(MAX_MISSING_RANGES);
-        let total: u64 =
-            open.assembly.header().features.iter().map(|feature| u64::from(feature.length())).sum();
-        let lacking: u64 = missing.iter().map(|part| u64::from(part.end - part.start)).sum();
-        let snr_db = open.mean_snr_db();
-        let receipt = open.receipt(missing);
-        let summary = ReceptionSummary { snr_db, arrived: total - lacking, missing: lacking, ..open.summary };
-        vec![Action::Receipt(receipt), Action::Decode(Box::new((summary, open.assembly.to_message())))]
+        let receipt = open.receipt(open.assembly.missing(MAX_MISSING_RANGES));
+        let work = Box::new((open.summarise(), open.assembly.to_message()));
+        vec![Action::Receipt(receipt), Action::Decode(work)]
     }
 
     fn remember(&mut self, key: MessageKey) {
@@ -314,6 +339,20 @@ impl Open {
         }
     }
 
+    /// How it was received so far.
+    fn summarise(&self) -> ReceptionSummary {
+        let total: u64 =
+            self.assembly.header().features.iter().map(|feature| u64::from(feature.length())).sum();
+        let missing = self.assembly.missing(MAX_MISSING_RANGES);
+        let lacking: u64 = missing.iter().map(|part| u64::from(part.end - part.start)).sum();
+        ReceptionSummary {
+            snr_db: self.mean_snr_db(),
+            arrived: total - lacking,
+            missing: lacking,
+            ..self.summary.clone()
+        }
+    }
+
     /// What to tell the transmitter, given what is missing.
     fn receipt(&self, missing: Vec<PartRange>) -> MessageReceipt {
         let not_heard = PartRange::difference(&missing, &self.uncorrected);
@@ -327,6 +366,7 @@ impl Open {
             uncorrected,
             frames: self.summary.frames,
             snr_db: self.mean_snr_db(),
+            quality: self.assembly.quality(),
         }
     }
 
@@ -345,6 +385,7 @@ fn unheard(key: MessageKey, missing: Vec<PartRange>) -> MessageReceipt {
         frames: 0,
         snr_db: 0.0,
         complete: false,
+        quality: Vec::new(),
     }
 }
 
@@ -362,6 +403,7 @@ pub(crate) mod tests {
     use semcast_common::{
         message::{ModelDigest, ReceivedFeature, SystemId},
         segmentation::header::FeatureShape,
+        wire::FeatureQuality,
     };
     use semcast_phy::{
         framing::{SoftBits, header::FrameHeader},
@@ -563,6 +605,59 @@ pub(crate) mod tests {
         assert!(reception.tick(now + ONE_WAY_PATIENCE / 2, now, false).is_empty());
         let actions = reception.tick(now + ONE_WAY_PATIENCE, now, false);
         assert!(matches!(&actions[..], [Action::Receipt(_), Action::Decode(_)]));
+    }
+
+    /// Frame `number` carries one of two features of ten bytes of message 6.
+    fn of_two(number: u16, feature: u8) -> HeardFrame {
+        let mut heard = heard(number, 0, true);
+        let header = MessageHeader {
+            message: 6,
+            system: SystemId::SctModular,
+            model: ModelDigest::default(),
+            side: Bytes::new(),
+            features: vec![FeatureShape::Digital { bytes: 10 }; 2],
+            parts: vec![Part { feature, start: 0 }],
+        };
+        heard.frame.control = header.to_bytes();
+        heard
+    }
+
+    fn two_sent(last_frame: u16, last: bool) -> MessageSent {
+        MessageSent { message_id: 6, ..sent(last_frame, last) }
+    }
+
+    #[test]
+    fn what_came_of_several_features_is_decoded_after_each_round() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.frame(&of_two(0, 1), now).unwrap();
+        let actions = reception.sent(two_sent(0, false), now);
+        let [Action::Receipt(receipt), Action::Decode(work)] = &actions[..] else {
+            panic!("a receipt and what came so far, not {actions:?}");
+        };
+        assert!(!receipt.complete && work.0.intermediate);
+        let expected = [false, true].map(|intact| FeatureQuality::Digital { intact });
+        assert_eq!(receipt.quality, expected);
+        let actions = reception.frame(&of_two(1, 0), now).unwrap();
+        assert!(matches!(&actions[..], [_, Action::Decode(work)] if !work.0.intermediate));
+    }
+
+    #[test]
+    fn a_message_that_is_refined_ends_with_its_last_round() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        reception.announced_refined(3, 6);
+        reception.frame(&of_two(0, 1), now).unwrap();
+        assert!(reception.frame(&of_two(1, 0), now).unwrap().is_empty(), "complete, but not ended");
+        let actions = reception.sent(two_sent(1, false), now);
+        let [Action::Receipt(receipt), Action::Decode(work)] = &actions[..] else {
+            panic!("a receipt and what came so far, not {actions:?}");
+        };
+        assert!(receipt.complete && work.0.intermediate);
+        let actions = reception.sent(two_sent(1, true), now);
+        assert!(matches!(&actions[..], [Action::Receipt(_), Action::Decode(work)] if !work.0.intermediate));
+        for message in 0..100 {
+            reception.announced_refined(3, message);
+        }
+        assert!(reception.refined.len() <= MAX_OPEN);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use num_complex::Complex32;
 use semcast_common::{
-    config::Config,
     message::{ReceivedMessage, SemanticMessage},
     wire::{ChannelState, MessageSent, ModeChoice, Overhead},
 };
@@ -190,9 +189,8 @@ impl OnAir<'_> {
         let Plan { mut rounds, learning, blind, now } = plan;
         let mut reception = Reception::default();
         let blocks = settings.numerology.resource_blocks;
-        let choice = Config::default().transmitter.allocation;
         for round in 0..=trial.max_resends {
-            let allocator = Allocator::new(choice, MESSAGE, &self.reports, blocks);
+            let allocator = Allocator::new(trial.allocation, MESSAGE, &self.reports, blocks);
             let control = if round == 0 && learning.is_some() {
                 adaptation.control_rate(rounds.mode(), &self.reports, now)
             } else {
@@ -228,6 +226,7 @@ impl OnAir<'_> {
             let mut lack = Lack::default();
             for action in actions {
                 match action {
+                    Action::Decode(work) if work.0.intermediate => {}
                     Action::Decode(work) => {
                         let (summary, message) = *work;
                         self.note(&summary);

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use num_complex::Complex32;
 use semcast_common::{
-    message::{Payload, ReceivedFeature, ReceivedMessage, SemanticMessage},
+    message::{Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, protection_levels},
     segmentation::interleaving::{deinterleave, interleave},
 };
 use semcast_phy::{
@@ -19,7 +19,7 @@ use semcast_phy::{
     numerology::{Numerology, SUBCARRIERS_PER_RB},
     ofdm::Ofdm,
 };
-use semcast_transmitter::planner::MAX_SEGMENT_BYTES;
+use semcast_transmitter::{link_adaptation::protected, planner::MAX_SEGMENT_BYTES};
 
 use super::{
     Code, Feedback,
@@ -120,7 +120,8 @@ impl Ideal {
         };
         let mut features = Vec::with_capacity(message.features.len());
         let (mut total, mut missing) = (0, 0);
-        for feature in &message.features {
+        let importances: Vec<f32> = message.features.iter().map(|feature| feature.importance).collect();
+        for (feature, level) in message.features.iter().zip(protection_levels(&importances)) {
             features.push(match &feature.payload {
                 Payload::Analog(symbols) => {
                     let mut sent = interleave(symbols);
@@ -136,7 +137,7 @@ impl Ideal {
                     let (received, lost, symbols) = match rate {
                         Rate::Step(mcs) => {
                             cost.mcs = mcs.to_string();
-                            self.coded(&mut air, mcs, bytes)?
+                            self.coded(&mut air, protected(mcs, level), bytes)?
                         }
                         Rate::Bits(bits) => {
                             cost.mcs = "capacity".into();

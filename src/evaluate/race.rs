@@ -13,6 +13,7 @@ use std::{
 
 use semcast_common::{
     content::{Content, Picture},
+    intent::Intent,
     message::{Payload, ReceivedMessage, SemanticMessage},
 };
 use semcast_models::metrics::{ClassQuality, PictureMetrics};
@@ -194,7 +195,7 @@ impl<'a> Runner<'a> {
             used = match encodings.iter().position(|encoded| encoded.budget == budget) {
                 Some(known) => known,
                 None => {
-                    encodings.push(encode(system.as_mut(), &loaded.content, budget)?);
+                    encodings.push(encode(system.as_mut(), &loaded.content, budget, &settings.intent)?);
                     encodings.len() - 1
                 }
             };
@@ -284,9 +285,14 @@ fn system<'a>(
 }
 
 /// A budget that is too small for anything means that nothing is sent; any other failure ends the run.
-fn encode(system: &mut dyn System, content: &Content, budget: Budget) -> anyhow::Result<Encoded> {
+fn encode(
+    system: &mut dyn System,
+    content: &Content,
+    budget: Budget,
+    intent: &Intent,
+) -> anyhow::Result<Encoded> {
     let started = Instant::now();
-    let message = match system.encode(content, budget) {
+    let message = match system.encode(content, budget, intent) {
         Ok(message) => Ok(message),
         Err(error @ ModelError::Budget { .. }) => Err(error.to_string()),
         Err(error) => return Err(error.into()),

@@ -2,8 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use semcast_common::{config::Config, message::SystemId};
-use semcast_models::{DeviceChoice, model_digest};
+use semcast_common::{
+    config::{Allocation, Config},
+    intent::{Importance, Intent, Keep, Raster},
+    message::SystemId,
+};
+use semcast_models::{DeviceChoice, ae::weights::digest_of as model_digest_of, model_digest};
 use semcast_phy::{
     channel::{ChannelConfig, Profile},
     numerology::Numerology,
@@ -80,6 +84,8 @@ pub struct Settings {
     pub code: Code,
     /// Names of the classes, if they were given.
     pub class_names: Vec<String>,
+    pub allocation: Allocation,
+    pub intent: Intent,
     pub threads: usize,
     pub device: DeviceChoice,
     /// Files of LPIPS, and their digest if it is measured.
@@ -132,6 +138,8 @@ impl Settings {
             max_resends: if args.feedback == Feedback::None { 0 } else { args.max_resends },
             code: args.code,
             class_names: args.label_names.as_deref().map(names).transpose()?.unwrap_or_default(),
+            allocation: args.allocation,
+            intent: args.semantics.intent()?,
             threads: args.threads.map_or_else(processors, usize::from),
             device,
             lpips_digest: args.lpips.digest()?,
@@ -173,6 +181,8 @@ impl Settings {
                                     ideal: self.ideal,
                                     feedback: self.feedback,
                                     max_resends: self.max_resends,
+                                    allocation: self.allocation,
+                                    intent: in_words(&self.intent),
                                     lpips_weights: self.lpips_digest.clone(),
                                     code: self.code,
                                     labels_digest: picture.labels_digest.clone(),
@@ -192,6 +202,35 @@ fn names(path: &std::path::Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Content(format!("cannot read {}: {error}", path.display())))?;
     Ok(text.lines().map(|line| line.trim().to_owned()).collect())
+}
+
+/// What is to be kept of a picture: what is not as usual, maps by their digest.
+pub fn in_words(intent: &Intent) -> String {
+    let digest = |raster: &Raster| {
+        let bytes = [&raster.width.to_le_bytes()[..], &raster.height.to_le_bytes(), &raster.values].concat();
+        model_digest_of(&bytes).to_string()
+    };
+    let usual = Intent::default();
+    let mut words = Vec::new();
+    if intent.preserve != usual.preserve {
+        words.push(format!("mode {}", intent.preserve.name()));
+    }
+    if intent.purpose != usual.purpose {
+        words.push(format!("for {}", intent.purpose.name()));
+    }
+    match &intent.importance {
+        Importance::Mix => {}
+        Importance::Entropy => words.push("importance entropy".into()),
+        Importance::Saliency => words.push("importance saliency".into()),
+        Importance::Gradcam => words.push("importance gradcam".into()),
+        Importance::Map(map) => words.push(format!("importance {}", digest(map))),
+    }
+    match &intent.keep {
+        None => {}
+        Some(Keep::Classes(names)) => words.push(format!("keep {}", names.join("+"))),
+        Some(Keep::Mask(mask)) => words.push(format!("keep {}", digest(mask))),
+    }
+    words.join(", ")
 }
 
 /// Without what is there twice.
@@ -238,6 +277,20 @@ mod tests {
             let error = text.parse::<Cbr>().expect_err(text);
             assert!(error.contains("0.0001 to 16"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_intent_is_told_by_what_is_unusual() {
+        assert_eq!(in_words(&Intent::default()), "");
+        let intent = Intent {
+            preserve: semcast_common::intent::Preserve::Selective,
+            keep: Some(Keep::Classes(vec!["person".into(), "car".into()])),
+            ..Intent::default()
+        };
+        assert_eq!(in_words(&intent), "mode selective, keep person+car");
+        let map = |value| Importance::Map(Raster { width: 1, height: 1, values: vec![value] });
+        let words = |value| in_words(&Intent { importance: map(value), ..Intent::default() });
+        assert_ne!(words(1), words(2));
     }
 
     #[test]

@@ -302,6 +302,8 @@ pub mod tests {
             ideal: false,
             feedback: Feedback::None,
             max_resends: 0,
+            allocation: semcast_common::config::Allocation::default(),
+            intent: String::new(),
             lpips_weights: None,
             code: Default::default(),
             labels_digest: None,

@@ -3,11 +3,12 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::Context;
+use semcast_common::config::Allocation;
 use serde_json::json;
 
 use super::{
     Code, Feedback, ideal,
-    settings::Settings,
+    settings::{Settings, in_words},
     summary::{Group, LEAST_SHARE, Row},
     trial::Trial,
 };
@@ -47,6 +48,14 @@ pub fn conditions(settings: &Settings) -> String {
         };
     } else if !settings.ideal {
         words += ", one way";
+    }
+    if settings.allocation != Allocation::default() {
+        let name = serde_json::to_value(settings.allocation).unwrap_or_default();
+        let _ = write!(words, ", resource blocks: {}", name.as_str().unwrap_or_default());
+    }
+    let intent = in_words(&settings.intent);
+    if !intent.is_empty() {
+        let _ = write!(words, ", {intent}");
     }
     for (what, value, unit) in [
         ("Doppler", settings.channel.doppler_hz, "Hz"),
@@ -101,6 +110,8 @@ fn json(settings: &Settings, groups: &[Group]) -> serde_json::Value {
         "told_snr_db": settings.told_snr_db,
         "feedback": settings.feedback,
         "max_resends": settings.max_resends,
+        "allocation": settings.allocation,
+        "intent": in_words(&settings.intent),
         "lost_pictures": "count as grey",
         "groups": groups,
     })

@@ -1,6 +1,6 @@
 //! A trial: one picture, once, by one system over one channel, and what came of it.
 
-use semcast_common::{message::SystemId, wire::Overhead};
+use semcast_common::{config::Allocation, message::SystemId, wire::Overhead};
 use semcast_models::metrics::{ClassQuality, PictureQuality, similarity_db};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,15 +35,25 @@ pub struct Trial {
     pub ideal: bool,
     pub feedback: Feedback,
     pub max_resends: u8,
+    /// Left out where it is the usual one, so that results from before it could be chosen keep their names.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allocation: Allocation,
+    /// What is to be kept of the picture, in words; left out likewise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub intent: String,
     /// Digest of the weights of LPIPS, if it is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lpips_weights: Option<String>,
     /// How bytes are protected.
-    #[serde(default, skip_serializing_if = "Code::is_real")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub code: Code,
     /// Digest of the labels by which quality is measured, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels_digest: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Trial {

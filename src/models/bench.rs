@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::{Args as ClapArgs, ValueEnum};
+use semcast_common::intent::Intent;
 use semcast_common::{
     content::{Content, Picture, test_card},
     message::{Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId},
@@ -157,11 +158,11 @@ fn measure(
 ) -> anyhow::Result<[Figure; 2]> {
     let content = Content::Picture(picture(size)?);
     let symbols = (CBR * content.values() as f64).ceil() as usize;
-    let budget = Budget { symbols, bytes: symbols / 4 };
+    let budget = Budget::new(symbols, symbols / 4);
     // Kernels are chosen and compiled at the first use of a size.
-    let received = over_the_air(network.encode(&content, budget)?);
+    let received = over_the_air(network.encode(&content, budget, &Intent::default())?);
     network.decode(&received)?;
-    let encoding = repeat(time, || network.encode(&content, budget).map(drop))?;
+    let encoding = repeat(time, || network.encode(&content, budget, &Intent::default()).map(drop))?;
     let decoding = repeat(time, || network.decode(&received).map(drop))?;
     let figure = |half, mut times: Vec<f64>| {
         times.sort_by(f64::total_cmp);

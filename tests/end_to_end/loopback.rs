@@ -249,7 +249,7 @@ async fn what_one_transmission_cannot_bring_two_can() {
     assert!(run.number("segments_combined") >= 1.0 && run.number("resends") >= 1.0, "{:#}", run.report());
     assert_eq!(run.report()["mode"], "normal");
 
-    let flags = [&flags[..], &["--mode", "robust"]].concat();
+    let flags = [&flags[..], &["--frames", "robust"]].concat();
     let run = loopback(None, &flags).await.expect_arrival();
     assert_eq!((&run.report()["mode"], &run.report()["exact"]), (&Value::from("robust"), &Value::from(true)));
 }

@@ -63,7 +63,7 @@ pub struct Settings {
     /// Peaks of frames are lowered towards so many dB above the mean power; `None`: left as they are.
     pub peak_limit_db: Option<f64>,
     /// How robust frames are, for submissions that do not say.
-    pub mode: ModeChoice,
+    pub frames: ModeChoice,
     /// Rounds of resending for submissions that name none.
     pub max_resends: u8,
     /// What was chosen of the systems.
@@ -143,7 +143,7 @@ pub async fn run(
             system: settings.system,
             cbr: settings.cbr,
             design_snr_db: settings.design_snr_db,
-            mode: settings.mode,
+            frames: settings.frames,
             allocation: settings.allocation,
             resource_blocks: settings.numerology.resource_blocks,
             max_resends: settings.max_resends,

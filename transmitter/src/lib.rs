@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod link_adaptation;
 pub mod planner;
 pub mod receivers;
+pub mod refining;
 pub mod resending;
 pub mod rounds;
 pub mod worker;

@@ -17,7 +17,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use semcast_common::wire::ModeChoice;
+use semcast_common::{message::PROTECTION_DB, wire::ModeChoice};
 use semcast_phy::{
     mode::{ControlRate, Mode, Protection},
     modulation::mcs::Mcs,
@@ -110,6 +110,13 @@ fn opens_db(protection: Protection) -> f32 {
 /// The margin for content of so many bytes, in dB.
 pub fn margin_db(content_bytes: usize) -> f32 {
     if content_bytes < SHORT_BYTES { MARGIN_DB + SHORT_MARGIN_DB } else { MARGIN_DB }
+}
+
+/// The step of features on a level of protection, where `mcs` is the link's own: the fastest whose threshold lies as far below
+/// that of the link's as [`PROTECTION_DB`] says.
+pub fn protected(mcs: Mcs, level: usize) -> Mcs {
+    let margin_db = PROTECTION_DB.get(level).copied().unwrap_or(0.0);
+    if margin_db > 0.0 { Mcs::select(mcs.threshold_db(), margin_db) } else { mcs }
 }
 
 /// The step for sending again what `mcs` lost.
@@ -313,6 +320,18 @@ mod tests {
         assert!(choose(&good, 1.5).mcs > choose(&bad, 1.5).mcs);
         let deep = choose(&[report(1, 25.0), report(2, -10.0)], 1.5);
         assert_eq!((deep.mode, deep.mcs), (Mode::Robust, choose(&[report(2, -10.0)], 1.5).mcs));
+    }
+
+    #[test]
+    fn protection_lowers_the_step_by_its_distance() {
+        for mcs in Mcs::all() {
+            let steps: Vec<Mcs> = (0..PROTECTION_DB.len()).map(|level| protected(mcs, level)).collect();
+            assert!(steps.is_sorted() && steps.last() == Some(&mcs));
+            for (step, distance_db) in steps.iter().zip(PROTECTION_DB) {
+                let enough = step.threshold_db() <= mcs.threshold_db() - distance_db;
+                assert!(enough || *step == Mcs::LOWEST, "{mcs}: {step}");
+            }
+        }
     }
 
     #[test]

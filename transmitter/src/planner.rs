@@ -8,10 +8,10 @@
 use bytes::Bytes;
 use num_complex::Complex32;
 use semcast_common::{
-    message::{Payload, SemanticMessage},
+    message::{PROTECTION_LEVELS, Payload, SemanticMessage, protection_levels},
     segmentation::{
         MessageHeader, PartRange,
-        header::{HeaderError, Part},
+        header::{FeatureShape, HeaderError, Part},
         interleaving::interleave,
     },
     wire::MessageReceipt,
@@ -26,7 +26,8 @@ use semcast_phy::{
 
 use crate::{
     allocation::Allocator,
-    link_adaptation::{Resending, Tally},
+    link_adaptation::{Resending, Tally, protected},
+    refining::ASKED_DB,
     resending::{Lack, Piece, SentSegments},
 };
 
@@ -46,6 +47,8 @@ const LEAST_BYTES: usize = 24;
 pub struct OutgoingMessage {
     header: MessageHeader,
     importances: Vec<f32>,
+    /// Protection of each feature.
+    levels: Vec<usize>,
     payloads: Vec<Payload>,
     sent: SentSegments,
 }
@@ -94,7 +97,7 @@ impl OutgoingMessage {
     /// Prepares a message under a number.
     pub fn new(number: u16, message: SemanticMessage) -> Result<Self, HeaderError> {
         let header = MessageHeader::new(number, &message)?;
-        let importances = message.features.iter().map(|feature| feature.importance).collect();
+        let importances: Vec<f32> = message.features.iter().map(|feature| feature.importance).collect();
         let payloads = message
             .features
             .into_iter()
@@ -103,7 +106,13 @@ impl OutgoingMessage {
                 digital => digital,
             })
             .collect();
-        Ok(Self { header, importances, payloads, sent: SentSegments::default() })
+        Ok(Self {
+            header,
+            levels: protection_levels(&importances),
+            importances,
+            payloads,
+            sent: SentSegments::default(),
+        })
     }
 
     /// The header that frames of this message carry.
@@ -122,16 +131,76 @@ impl OutgoingMessage {
             .sum()
     }
 
-    /// Everything, to be sent for the first time.
+    /// Everything, to be sent for the first time; `mcs`: the link's own step, which the least important features take.
     pub fn all(&self, mcs: Mcs) -> Vec<Piece> {
         let features = self.header.features.iter().zip(0..);
-        let whole = features.map(|(shape, feature)| PartRange { feature, start: 0, end: shape.length() });
-        self.by_importance(whole.map(|range| Piece::Fresh(range, mcs)).collect())
+        let piece = |(shape, feature): (&FeatureShape, u8)| {
+            let range = PartRange { feature, start: 0, end: shape.length() };
+            Piece::Fresh(range, protected(mcs, self.level(feature)))
+        };
+        self.by_importance(features.map(piece).collect())
+    }
+
+    /// The protection of a feature, by its importance among all.
+    pub fn level(&self, feature: u8) -> usize {
+        self.levels.get(usize::from(feature)).copied().unwrap_or(PROTECTION_LEVELS - 1)
     }
 
     /// What receivers lack, to be sent again.
     pub fn again(&self, lack: &Lack, resending: &Resending) -> Vec<Piece> {
         self.by_importance(self.sent.again(lack, resending))
+    }
+
+    /// Analog features that arrived worse than their importance asks for, whole: those first whose lack, by importance, is
+    /// greatest.
+    pub fn weak(&self, lack: &Lack) -> Vec<Piece> {
+        let mut weak: Vec<(f32, Piece)> = Vec::new();
+        for ((shape, snr_db), feature) in self.header.features.iter().zip(&lack.worst_snr_db).zip(0..) {
+            if let (FeatureShape::Analog { symbols }, Some(snr_db)) = (shape, snr_db) {
+                let lacks_db = ASKED_DB[self.level(feature)] - snr_db;
+                let range = PartRange { feature, start: 0, end: *symbols };
+                if lacks_db > 0.0 {
+                    let importance = self.importances.get(usize::from(feature)).copied().unwrap_or(0.0);
+                    weak.push((importance * lacks_db, Piece::Fresh(range, Mcs::LOWEST)));
+                }
+            }
+        }
+        weak.sort_by(|a, b| b.0.total_cmp(&a.0));
+        weak.into_iter().map(|(_, piece)| piece).collect()
+    }
+
+    /// The first of these pieces, as far as so many resource elements go.
+    pub fn limited(&self, pieces: Vec<Piece>, elements: usize) -> Vec<Piece> {
+        let mut left = elements;
+        let mut limited = Vec::new();
+        for piece in pieces {
+            let range = piece.range();
+            let takes = self.elements(&piece);
+            if takes <= left {
+                left -= takes;
+                limited.push(piece);
+            } else if let (Piece::Fresh(_, mcs), Some(Payload::Analog(_))) =
+                (piece, self.payloads.get(usize::from(range.feature)))
+                && left > 0
+            {
+                limited.push(Piece::Fresh(PartRange { end: range.start + left as u32, ..range }, mcs));
+                left = 0;
+            }
+        }
+        limited
+    }
+
+    /// About how many resource elements a piece takes: what cutting and CRCs cost is not known yet.
+    fn elements(&self, piece: &Piece) -> usize {
+        let range = piece.range();
+        let length = range.end.saturating_sub(range.start) as usize;
+        match (piece, self.payloads.get(usize::from(range.feature))) {
+            (Piece::Fresh(_, mcs) | Piece::Again(_, mcs, _), Some(Payload::Digital(bytes))) => {
+                (8.0 * length.min(bytes.len()) as f64 / mcs.spectral_efficiency()) as usize
+            }
+            (_, Some(Payload::Analog(symbols))) => length.min(symbols.len()),
+            (_, None) => 0,
+        }
     }
 
     /// What became of the coded segments of the first round, by a receipt for it.
@@ -264,19 +333,7 @@ impl OutgoingMessage {
             // Too narrow for a share of each.
             return pieces.to_vec();
         }
-        let elements = |piece: &Piece| {
-            let range = piece.range();
-            let length = range.end.saturating_sub(range.start) as usize;
-            match (piece, self.payloads.get(usize::from(range.feature))) {
-                (Piece::Fresh(_, mcs) | Piece::Again(_, mcs, _), Some(Payload::Digital(bytes))) => {
-                    // About: what cutting and CRCs cost is not known yet.
-                    (8.0 * length.min(bytes.len()) as f64 / mcs.spectral_efficiency()) as usize
-                }
-                (_, Some(Payload::Analog(symbols))) => length.min(symbols.len()),
-                (_, None) => 0,
-            }
-        };
-        let total: usize = pieces.iter().map(elements).sum();
+        let total: usize = pieces.iter().map(|piece| self.elements(piece)).sum();
         let frames = total.div_ceil(room).max(1) as u64;
         let mut spread = Vec::with_capacity(pieces.len() * frames as usize);
         for frame in 0..frames {

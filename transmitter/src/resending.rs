@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use semcast_common::{
     segmentation::PartRange,
-    wire::{MAX_MISSING_RANGES, MessageReceipt},
+    wire::{FeatureQuality, MAX_MISSING_RANGES, MessageReceipt},
 };
 use semcast_phy::modulation::mcs::Mcs;
 
@@ -49,6 +49,8 @@ pub struct Lack {
     pub without_soft_bits: Vec<PartRange>,
     /// Whether any of them heard no frame of the message.
     pub unheard: bool,
+    /// Effective SNR of each analog feature at the receiver that has it worst, in dB; `None` where nobody has told.
+    pub worst_snr_db: Vec<Option<f32>>,
 }
 
 impl Lack {
@@ -62,6 +64,12 @@ impl Lack {
         self.missing.extend(missing);
         self.without_soft_bits = PartRange::union(std::mem::take(&mut self.without_soft_bits));
         self.missing = PartRange::union(std::mem::take(&mut self.missing));
+        self.worst_snr_db.resize(self.worst_snr_db.len().max(receipt.quality.len()), None);
+        for (worst, quality) in self.worst_snr_db.iter_mut().zip(&receipt.quality) {
+            if let FeatureQuality::Analog { snr } = quality {
+                *worst = Some(worst.map_or(snr.db(), |worst: f32| worst.min(snr.db())));
+            }
+        }
     }
 }
 
@@ -201,6 +209,7 @@ mod tests {
             frames: 1,
             snr_db: 0.0,
             complete: false,
+            quality: Vec::new(),
         }
     }
 

@@ -70,4 +70,15 @@ impl Rounds {
         self.pieces = self.message.again(lack, &resending);
         self.mode = resending.mode;
     }
+
+    /// After [`lacking`](Self::lacking): the next round also brings what arrived worse than its importance asks for, as far as so
+    /// many resource elements go. Returns whether it brings anything.
+    pub fn refine(&mut self, lack: &Lack, elements: usize) -> bool {
+        let weak = self.message.weak(lack);
+        // All of a weak feature goes again, what is missing of it included.
+        self.pieces.retain(|piece| !weak.iter().any(|weak| weak.range().feature == piece.range().feature));
+        self.pieces.extend(weak);
+        self.pieces = self.message.limited(std::mem::take(&mut self.pieces), elements);
+        !self.pieces.is_empty()
+    }
 }

@@ -39,6 +39,7 @@ use crate::{
     link_adaptation::{self, Link, LinkAdaptation, Report},
     planner::{FrameDraft, MAX_SEGMENT_BYTES, OutgoingMessage},
     receivers::Receivers,
+    refining::LatencyBudget,
     resending::Lack,
     rounds::Rounds,
 };
@@ -52,6 +53,8 @@ const RECEIPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a receiver may take to decode a message that it has: 40 megapixels take a slow CPU minutes, and
 /// one that is gone is noticed by its connection.
 const DECODE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Most rounds of resending while a latency budget lasts.
+const MOST_ROUNDS: u8 = 100;
 /// Text has no resolution to trade: it may take as many symbols as it needs.
 const TEXT_SYMBOLS: usize = 1 << 24;
 
@@ -78,7 +81,7 @@ pub struct WorkerSettings {
     /// SNR to prepare messages for, in dB, instead of what receivers report.
     pub design_snr_db: Option<f64>,
     /// How robust frames are, for jobs that do not say.
-    pub mode: ModeChoice,
+    pub frames: ModeChoice,
     /// Rounds of resending for jobs that name none.
     pub max_resends: u8,
     /// How resource blocks are given to the features of a message.
@@ -137,6 +140,8 @@ struct Plan {
     blind: bool,
     /// Rounds of resending.
     rounds: u8,
+    /// Time for all rounds: while it lasts they go on, and what arrived badly is sent again.
+    budget: Option<Duration>,
 }
 
 type Outcome<T> = Result<T, Failed>;
@@ -212,7 +217,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         let encoding = Instant::now();
         let budget = budget(options.cbr.unwrap_or(self.settings.cbr), &content, mcs);
         let message = self.systems[index]
-            .encode(&content, budget)
+            .encode(&content, budget, &options.intent)
             .map_err(|error| Failed::new(FailureCode::Options, error.to_string()))?;
         let encode = encoding.elapsed();
         job.progress(SendStage::Encode, 1.0);
@@ -230,6 +235,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             message_id: number,
             session,
             system,
+            refined: plan.budget.is_some(),
         }));
         let delivered = self.deliver(job, rounds, &plan, &mut spent);
         if delivered.is_err() {
@@ -313,7 +319,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         system: usize,
         spent: &mut Spent,
     ) -> Outcome<Plan> {
-        let mode = options.mode.unwrap_or(self.settings.mode);
+        let mode = options.frames.unwrap_or(self.settings.frames);
         let rounds = options.max_resends.unwrap_or(self.settings.max_resends);
         let plan = |link: Link, adapted| Plan {
             link: link.with(mode),
@@ -322,6 +328,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             adapted,
             blind: false,
             rounds,
+            budget: options.budget_ms.map(|budget_ms| Duration::from_millis(budget_ms.into())),
         };
         if let Some(index) = options.mcs {
             let mcs = Mcs::from_index(index).ok_or_else(|| {
@@ -385,7 +392,9 @@ impl<Radio: RadioSink> Worker<Radio> {
         // Sounding frames may have gone out before the content was encoded.
         spent.first_sample_unix_us = 0;
         spent.modes.clear();
-        for round in 0..=plan.rounds {
+        let budget = plan.budget.map(|budget| (LatencyBudget::new(budget, Instant::now()), spent.samples));
+        let most = if budget.is_some() { MOST_ROUNDS } else { plan.rounds };
+        for round in 0..=most {
             let stage = if round == 0 { SendStage::Send } else { SendStage::Resend };
             // Reports may have come meanwhile.
             let reports = self.receivers.channel_reports();
@@ -403,7 +412,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                 break;
             }
             if drafts.is_empty() {
-                let text = "the radio grid has too few resource blocks for such frames: try --mode normal";
+                let text = "the radio grid has too few resource blocks for such frames: try --frames normal";
                 return Err(Failed::new(FailureCode::Options, text));
             }
             for (index, draft) in drafts.iter().enumerate() {
@@ -413,7 +422,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             }
             spent.resent += if round == 0 { 0 } else { drafts.len() as u32 };
             job.progress(stage, 1.0);
-            let last = round == plan.rounds;
+            let last = round == most;
             let sent = MessageSent {
                 message_id,
                 session,
@@ -428,8 +437,10 @@ impl<Radio: RadioSink> Worker<Radio> {
             job.progress(SendStage::Confirm, 0.0);
             // What became of a segment tells of the step only at its first transmission.
             let learning = (round == 0 && plan.adapted).then_some(plan.link.mcs);
-            let lack = self.confirm(rounds.message(), last, learning, &mut verdicts);
-            if lack.missing.is_empty() {
+            let asked = Instant::now();
+            let waiting = Waiting { last, refined: budget.is_some(), learning };
+            let lack = self.confirm(rounds.message(), waiting, &mut verdicts);
+            if lack.missing.is_empty() && (budget.is_none() || verdicts.waiting.is_empty()) {
                 break;
             }
             if plan.blind && lack.unheard && rounds.mode() == Mode::Normal && plan.mode == ModeChoice::Auto {
@@ -437,6 +448,19 @@ impl<Radio: RadioSink> Worker<Radio> {
             }
             let reports = self.receivers.channel_reports();
             rounds.lacking(&lack, &self.adaptation, &reports, Instant::now());
+            if let Some((budget, samples_before)) = &budget {
+                let seconds = |samples: u64| samples as f64 / self.settings.sample_rate_hz;
+                let airtime = seconds(spent.samples - samples_before);
+                let per_second = spent.payload as f64 / airtime.max(1e-9);
+                let airtime = Duration::from_secs_f64(airtime);
+                let now = Instant::now();
+                if !rounds.refine(&lack, budget.elements_left(now, airtime, asked.elapsed(), per_second)) {
+                    self.receivers.broadcast(&ControlMessage::Sent(MessageSent { last: true, ..sent }));
+                    let waiting = Waiting { last: true, refined: true, learning: None };
+                    self.confirm(rounds.message(), waiting, &mut verdicts);
+                    break;
+                }
+            }
             let (ranges, unheard) = (lack.missing.len(), lack.unheard);
             tracing::info!(message_id, round, ranges, unheard, "sending again what is missing");
         }
@@ -451,15 +475,9 @@ impl<Radio: RadioSink> Worker<Radio> {
     }
 
     /// Waits until every receiver has decoded the message or said what it misses; returns what they lack
-    /// together. After the last round receivers decode what they have. `learning`: the step whose success
-    /// the receipts tell of.
-    fn confirm(
-        &mut self,
-        outgoing: &OutgoingMessage,
-        last: bool,
-        learning: Option<Mcs>,
-        verdicts: &mut Verdicts,
-    ) -> Lack {
+    /// together. After the last round receivers decode what they have.
+    fn confirm(&mut self, outgoing: &OutgoingMessage, waiting: Waiting, verdicts: &mut Verdicts) -> Lack {
+        let Waiting { last, refined, learning } = waiting;
         let message_id = outgoing.header().message;
         let mut lack = Lack::default();
         let mut open = verdicts.waiting.clone();
@@ -486,7 +504,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                         self.adaptation.learn(session, mcs, outgoing.tally(&receipt), Instant::now());
                     }
                     // A receiver that has everything, or the last it will get, is decoding now.
-                    if receipt.complete || last {
+                    if last || (receipt.complete && !refined) {
                         deadline = Instant::now() + DECODE_TIMEOUT;
                     } else if open.remove(&session) {
                         lack.add(receipt);
@@ -548,6 +566,16 @@ impl<Radio: RadioSink> Worker<Radio> {
     }
 }
 
+/// What is waited for after a round.
+struct Waiting {
+    /// It was the last.
+    last: bool,
+    /// Receivers that have everything wait for more.
+    refined: bool,
+    /// The step whose success the receipts tell of.
+    learning: Option<Mcs>,
+}
+
 struct Verdicts {
     waiting: BTreeSet<u64>,
     decoded: Option<ReceiverPart>,
@@ -564,7 +592,11 @@ pub fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
     // As the planner cuts it: full segments, and one with what is left.
     let full = mcs.symbols_for_bytes(MAX_SEGMENT_BYTES);
     let bytes = symbols / full * MAX_SEGMENT_BYTES + mcs.bytes_for_symbols(symbols % full);
-    Budget { symbols, bytes }
+    let cost = |level: usize| {
+        let dearer = mcs.spectral_efficiency() / link_adaptation::protected(mcs, level).spectral_efficiency();
+        (256.0 * dearer).round().clamp(256.0, f64::from(u16::MAX)) as u16
+    };
+    Budget { symbols, bytes, costs_256: std::array::from_fn(cost) }
 }
 
 fn all_reported(reports: &[Report]) -> bool {

@@ -67,8 +67,8 @@ pub const KEYS: &[Key] = &[
     key("control.feedback", "false: transmit one way, without any control link", Rule::Switch),
     key(
         "transmitter.system",
-        "classical, ae, vae or vscc",
-        Rule::Choice(&["classical", "ae", "vae", "vscc"]),
+        "classical, ae, vae, vscc, sct-modular or sct-integrated",
+        Rule::Choice(&["classical", "ae", "vae", "vscc", "sct-modular", "sct-integrated"]),
     ),
     key(
         "transmitter.variance",
@@ -86,8 +86,8 @@ pub const KEYS: &[Key] = &[
         Rule::Real(-20.0, 60.0),
     ),
     key(
-        "transmitter.mode",
-        "frames: auto (by what receivers report), normal (short) or robust (heard far below the noise)",
+        "transmitter.frames",
+        "how robust they are: auto (by what receivers report), normal (short) or robust (heard far below the noise)",
         Rule::Choice(&["auto", "normal", "robust"]),
     ),
     key(

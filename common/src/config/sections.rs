@@ -187,7 +187,7 @@ pub struct Transmitter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub design_snr_db: Option<f64>,
     /// How robust frames are.
-    pub mode: ModeChoice,
+    pub frames: ModeChoice,
     /// How resource blocks are given to the features of a message.
     pub allocation: Allocation,
     /// Limit to which peaks of frames are lowered, in dB above the mean power.
@@ -206,7 +206,7 @@ impl Default for Transmitter {
             variance: VarianceChoice::Fixed,
             cbr: 0.0625,
             design_snr_db: None,
-            mode: ModeChoice::Auto,
+            frames: ModeChoice::Auto,
             allocation: Allocation::Importance,
             peak_limit_db: None,
             device: ModelDevice::Auto,

@@ -11,6 +11,7 @@ use super::{
     interleaving::deinterleave,
 };
 use crate::message::{ReceivedFeature, ReceivedMessage};
+use crate::wire::{FeatureQuality, QuantisedSnr};
 
 /// A message on its way in. Memory is bounded by the header's limits on sizes.
 #[derive(Clone, Debug)]
@@ -108,6 +109,25 @@ impl Assembly {
             }
         }
         missing
+    }
+
+    /// How well each feature has arrived.
+    pub fn quality(&self) -> Vec<FeatureQuality> {
+        let quality = |buffer: &Buffer| match buffer {
+            Buffer::Digital { bytes, arrived } => {
+                FeatureQuality::Digital { intact: arrived.gaps(bytes.len()).next().is_none() }
+            }
+            Buffer::Analog { noise_variance, .. } => {
+                // The best linear estimate of a symbol of unit power under noise v has an error of v / (1 + v).
+                let error = |variance: &f32| {
+                    if variance.is_finite() { f64::from(variance / (1.0 + variance)) } else { 1.0 }
+                };
+                let mean = noise_variance.iter().map(error).sum::<f64>() / noise_variance.len().max(1) as f64;
+                let snr = (1.0 - mean) / mean.max(1e-12);
+                FeatureQuality::Analog { snr: QuantisedSnr::from_db(10.0 * snr.max(1e-12).log10() as f32) }
+            }
+        };
+        self.features.iter().map(quality).collect()
     }
 
     /// Whether everything has arrived.
@@ -239,5 +259,29 @@ mod tests {
         assert!((noise_variance[0] - 1.0 / 3.0).abs() < 1e-6);
         assert!(noise_variance[1].is_infinite());
         assert!(!assembly.complete());
+    }
+
+    #[test]
+    fn quality_is_that_of_the_estimates() {
+        let shapes = vec![FeatureShape::Digital { bytes: 2 }, FeatureShape::Analog { symbols: 4 }];
+        let mut assembly = Assembly::new(header(shapes));
+        let snr = |assembly: &Assembly| match assembly.quality()[1] {
+            FeatureQuality::Analog { snr } => snr.db(),
+            FeatureQuality::Digital { .. } => panic!("an analog feature was sent"),
+        };
+        assert_eq!(assembly.quality()[0], FeatureQuality::Digital { intact: false });
+        assert_eq!(snr(&assembly), -20.0);
+        assembly.add_digital(0, 0, &[1, 2]);
+        assert_eq!(assembly.quality()[0], FeatureQuality::Digital { intact: true });
+        let ones = [Complex32::new(1.0, 0.0); 4];
+        assembly.add_analog(1, 0, &ones, &[0.1; 4]);
+        assert_eq!(snr(&assembly), 10.0);
+        // The same again, combined.
+        assembly.add_analog(1, 0, &ones, &[0.1; 4]);
+        assert_eq!(snr(&assembly), 13.0);
+        // Half of it lost: an error of a half.
+        let mut half = Assembly::new(header(vec![FeatureShape::Analog { symbols: 4 }]));
+        half.add_analog(0, 0, &ones[..2], &[1e-6; 2]);
+        assert_eq!(half.quality(), [FeatureQuality::Analog { snr: QuantisedSnr::from_db(0.0) }]);
     }
 }

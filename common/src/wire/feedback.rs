@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ReceiverPart, WireError, check_real, clip};
+use crate::message::MAX_FEATURES;
 use crate::segmentation::PartRange;
 
 /// Most resource blocks in a channel report.
@@ -88,12 +89,34 @@ pub struct MessageReceipt {
     pub snr_db: f32,
     /// Nothing is missing any more.
     pub complete: bool,
+    /// How well each feature arrived, in the order of the message; empty if nothing was heard.
+    pub quality: Vec<FeatureQuality>,
+}
+
+/// How well a feature arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FeatureQuality {
+    /// Bytes.
+    Digital {
+        /// All of them are there.
+        intact: bool,
+    },
+    /// Symbols.
+    Analog {
+        /// Effective SNR: that of equal noise on all symbols under which their best estimates would be as good. What did not
+        /// arrive counts.
+        snr: QuantisedSnr,
+    },
 }
 
 impl MessageReceipt {
     pub(super) fn check(&self) -> Result<(), WireError> {
         check_ranges("missing ranges", &self.missing)?;
         check_ranges("uncorrected ranges", &self.uncorrected)?;
+        if self.quality.len() > MAX_FEATURES {
+            let most = format!("at most {MAX_FEATURES}");
+            return Err(WireError::range("qualities of features", self.quality.len(), most));
+        }
         check_real("SNR in dB", f64::from(self.snr_db), -200.0..=200.0)
     }
 }
@@ -193,6 +216,7 @@ mod tests {
             frames: 0,
             snr_db: 0.0,
             complete: false,
+            quality: Vec::new(),
         };
         let range = |feature, start, end| PartRange { feature, start, end };
         assert!(receipt(vec![range(0, 0, 2), range(0, 2, 3), range(1, 0, u32::MAX)]).check().is_ok());

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::intent::{Importance, Intent, Keep, Preserve, Purpose, Raster};
 use crate::message::{ModelDigest, SystemId};
 use crate::segmentation::PartRange;
 
@@ -104,6 +105,10 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 frames: 2,
                 snr_db: 9.5,
                 complete: false,
+                quality: vec![
+                    FeatureQuality::Digital { intact: true },
+                    FeatureQuality::Analog { snr: QuantisedSnr::from_db(9.5) },
+                ],
             }),
             "0304fb020107020003fb2c010200fc70110100010200fbf401020000184100",
         ),
@@ -117,7 +122,12 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
             "0306fb02010713746f6f206d756368206973206d697373696e67",
         ),
         (
-            ControlMessage::Announced(MessageAnnounced { message_id: 258, session: 7, system: SystemId::Ae }),
+            ControlMessage::Announced(MessageAnnounced {
+                message_id: 258,
+                session: 7,
+                system: SystemId::SctModular,
+                refined: true,
+            }),
             "0307fb02010701",
         ),
         (
@@ -139,8 +149,15 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                     cbr: Some(0.0625),
                     design_snr_db: None,
                     mcs: Some(5),
-                    mode: Some(ModeChoice::Robust),
+                    frames: Some(ModeChoice::Robust),
                     max_resends: Some(0),
+                    budget_ms: Some(400),
+                    intent: Intent {
+                        preserve: Preserve::Selective,
+                        purpose: Purpose::Machine,
+                        importance: Importance::Map(Raster { width: 1, height: 2, values: vec![3, 255] }),
+                        keep: Some(Keep::Classes(vec!["car".into()])),
+                    },
                     repeat: 2,
                 },
                 length: 70_000,
@@ -167,6 +184,7 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 message_id: 258,
                 content: ContentKind::Text { bytes: 5 },
                 part: receiver_part(),
+                intermediate: true,
                 length: 5,
             }),
             "030ffb02010105fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd00\
@@ -237,10 +255,23 @@ fn other_versions_empty_and_long_input_are_told_apart() {
 fn values_out_of_range_neither_go_nor_come() {
     let submit = |options, length| ControlMessage::Submit(Submit { kind: SubmitKind::Text, options, length });
     let options = SendOptions::default();
+    let unbounded = Intent { keep: Some(Keep::Classes(Vec::new())), ..Intent::default() };
     for wrong in [
         submit(SendOptions { cbr: Some(f64::NAN), ..options.clone() }, 1),
         submit(SendOptions { design_snr_db: Some(1e9), ..options.clone() }, 1),
         submit(SendOptions { repeat: 0, ..options.clone() }, 1),
+        submit(SendOptions { budget_ms: Some(0), ..options.clone() }, 1),
+        submit(SendOptions { intent: unbounded, ..options.clone() }, 1),
+        ControlMessage::Receipt(MessageReceipt {
+            message_id: 0,
+            session: 0,
+            missing: Vec::new(),
+            uncorrected: Vec::new(),
+            frames: 0,
+            snr_db: 0.0,
+            complete: true,
+            quality: vec![FeatureQuality::Digital { intact: true }; 65],
+        }),
         submit(options, MAX_SUBMIT_BYTES + 1),
         ControlMessage::ChannelState(ChannelState::new(0, &[], f32::NAN, 0.0)),
         ControlMessage::ChannelState(ChannelState::new(0, &[0.0; MAX_RESOURCE_BLOCKS + 1], 0.0, 0.0)),
@@ -249,12 +280,14 @@ fn values_out_of_range_neither_go_nor_come() {
             message_id: 0,
             content: ContentKind::Picture { width: 100_000, height: 100_000 },
             part: receiver_part(),
+            intermediate: false,
             length: 0,
         }),
         ControlMessage::Arrived(Arrived {
             message_id: 0,
             content: ContentKind::Picture { width: 2, height: 2 },
             part: receiver_part(),
+            intermediate: false,
             length: 13,
         }),
     ] {

@@ -23,6 +23,8 @@ pub struct MessageAnnounced {
     pub session: u32,
     /// The system that made it.
     pub system: SystemId,
+    /// Rounds may go on when all of it has arrived, to make it better: it ends with the last round, not before.
+    pub refined: bool,
 }
 
 /// The transmitter has sent a message, or a round of resending: the receiver can tell what it missed.

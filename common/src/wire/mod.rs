@@ -20,8 +20,8 @@ mod service;
 use thiserror::Error;
 
 pub use feedback::{
-    ChannelState, ClockReply, Decoded, MAX_MISSING_RANGES, MAX_RESOURCE_BLOCKS, MessageReceipt, QuantisedSnr,
-    Undecodable,
+    ChannelState, ClockReply, Decoded, FeatureQuality, MAX_MISSING_RANGES, MAX_RESOURCE_BLOCKS,
+    MessageReceipt, QuantisedSnr, Undecodable,
 };
 pub use handshake::{
     Hello, MAX_NAME_BYTES, MAX_OFFERS, NumerologyId, PROTOCOL_VERSION, Refusal, RefusalCode, Role,
@@ -36,7 +36,7 @@ pub use service::{
 };
 
 /// First byte of every message. Ends that differ in it do not understand each other.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// Most bytes of one message, version byte included, body not included.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ContentKind, ReceiverPart, TransmitterPart, WireError, check_real, check_text, clip};
+use crate::intent::Intent;
 use crate::message::SystemId;
 
 /// Most bytes of a line of text: an event, a failure, a refusal.
@@ -34,7 +35,7 @@ impl ModeChoice {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Auto, Self::Normal, Self::Robust];
 
-    /// The name used by `--mode`.
+    /// The name used by `--frames`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -50,7 +51,7 @@ impl std::str::FromStr for ModeChoice {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|choice| choice.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            format!("unknown mode {name:?}: one of {names}")
+            format!("unknown kind of frames {name:?}: one of {names}")
         })
     }
 }
@@ -67,9 +68,14 @@ pub struct SendOptions {
     /// Step of the MCS ladder, instead of what the SNR suggests.
     pub mcs: Option<u8>,
     /// How robust frames are.
-    pub mode: Option<ModeChoice>,
+    pub frames: Option<ModeChoice>,
     /// Most rounds of resending.
     pub max_resends: Option<u8>,
+    /// Time for all rounds, in ms, 1 to 600,000: while it lasts, rounds go on, and features that arrived worse than their
+    /// importance asks for are sent again.
+    pub budget_ms: Option<u32>,
+    /// What is to be kept of a picture.
+    pub intent: Intent,
     /// How often to send it, 1 to 1000.
     pub repeat: u16,
 }
@@ -81,8 +87,10 @@ impl Default for SendOptions {
             cbr: None,
             design_snr_db: None,
             mcs: None,
-            mode: None,
+            frames: None,
             max_resends: None,
+            budget_ms: None,
+            intent: Intent::default(),
             repeat: 1,
         }
     }
@@ -96,6 +104,10 @@ impl SendOptions {
         if let Some(snr_db) = self.design_snr_db {
             check_real("design SNR in dB", snr_db, -20.0..=60.0)?;
         }
+        if let Some(budget_ms) = self.budget_ms {
+            check_real("time for all rounds in ms", f64::from(budget_ms), 1.0..=600_000.0)?;
+        }
+        self.intent.check().map_err(|error| WireError::range("intent", error, "see the control messages"))?;
         check_real("number of repeats", f64::from(self.repeat), 1.0..=1000.0)
     }
 }
@@ -237,6 +249,8 @@ pub struct Arrived {
     pub content: ContentKind,
     /// The receiver's half of the report, with the decoder's confidence.
     pub part: ReceiverPart,
+    /// It is what came so far: better may follow under the same number.
+    pub intermediate: bool,
     /// Bytes of the body: what `content` implies, or 0 if the client asked for no content.
     pub length: u64,
 }

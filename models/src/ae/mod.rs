@@ -30,6 +30,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 use semcast_common::content::{Content, Picture};
+use semcast_common::intent::Intent;
 use semcast_common::message::{
     Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
     VarianceChoice,
@@ -308,7 +309,12 @@ impl<T: Transform> System for Autoencoder<T> {
         self.demodulate(&side, &symbols, &vec![0.1; symbols.len()]).map(|_| ())
     }
 
-    fn encode(&mut self, content: &Content, budget: Budget) -> Result<SemanticMessage, ModelError> {
+    fn encode(
+        &mut self,
+        content: &Content,
+        budget: Budget,
+        _intent: &Intent,
+    ) -> Result<SemanticMessage, ModelError> {
         let Content::Picture(picture) = content else {
             return Err(ModelError::Unsupported { system: self.id(), instead: SystemId::Classical });
         };

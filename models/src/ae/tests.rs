@@ -64,7 +64,7 @@ fn pictures_of_any_size_arrive() {
         let picture = picture(width, height);
         let content = Content::Picture(picture.clone());
         let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
-        let message = system.encode(&content, Budget { symbols: 100 * blocks, bytes: 0 }).unwrap();
+        let message = system.encode(&content, Budget::new(100 * blocks, 0), &Intent::default()).unwrap();
         let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
         assert!(symbols.len() <= 100 * blocks);
         let decoded = system.decode(&received(&message, 1e-3)).unwrap();
@@ -103,7 +103,7 @@ fn symbols_have_unit_power() {
 fn a_picture_of_one_colour_arrives_whatever_the_noise() {
     let mut system = system();
     let flat = Content::Picture(Picture::new(33, 20, [7, 200, 90].repeat(660)).unwrap());
-    let message = system.encode(&flat, Budget { symbols: 1000, bytes: 0 }).unwrap();
+    let message = system.encode(&flat, Budget::new(1000, 0), &Intent::default()).unwrap();
     assert_eq!(system.decode(&received(&message, 100.0)).unwrap().content, flat);
 }
 
@@ -146,12 +146,12 @@ fn tiles_give_the_same_as_one_pass() {
 fn what_cannot_be_is_an_error_that_says_why() {
     let mut system = system();
     let text = Content::text("hello").unwrap();
-    let error = system.encode(&text, Budget { symbols: 100, bytes: 100 }).unwrap_err();
+    let error = system.encode(&text, Budget::new(100, 100), &Intent::default()).unwrap_err();
     assert!(error.to_string().contains("--system classical"), "{error}");
     let content = Content::Picture(picture(64, 64));
-    let error = system.encode(&content, Budget { symbols: 127, bytes: 0 }).unwrap_err();
+    let error = system.encode(&content, Budget::new(127, 0), &Intent::default()).unwrap_err();
     assert!(error.to_string().contains("at least 128 complex symbols"), "{error}");
-    let message = system.encode(&content, Budget { symbols: 400, bytes: 0 }).unwrap();
+    let message = system.encode(&content, Budget::new(400, 0), &Intent::default()).unwrap();
     let mut foreign = received(&message, 0.1);
     foreign.model = ModelDigest([1; 8]);
     let error = system.decode(&foreign).unwrap_err().to_string();
@@ -195,8 +195,9 @@ fn variational_systems_send_every_rate_and_size() {
             {
                 let picture = picture(width, height);
                 let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
-                let budget = Budget { symbols: rate * blocks, bytes: 0 };
-                let message = system.encode(&Content::Picture(picture.clone()), budget).unwrap();
+                let budget = Budget::new(rate * blocks, 0);
+                let message =
+                    system.encode(&Content::Picture(picture.clone()), budget, &Intent::default()).unwrap();
                 assert_eq!(message.system, id);
                 let Payload::Analog(symbols) = &message.features[0].payload else {
                     panic!("symbols are analog")

@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use semcast_common::content::{Content, Picture};
+use semcast_common::intent::Intent;
 use semcast_common::message::{
     Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
 };
@@ -45,7 +46,12 @@ impl System for Classical {
         decode_picture(&side, bytes).map(|_| ())
     }
 
-    fn encode(&mut self, content: &Content, budget: Budget) -> Result<SemanticMessage, ModelError> {
+    fn encode(
+        &mut self,
+        content: &Content,
+        budget: Budget,
+        _intent: &Intent,
+    ) -> Result<SemanticMessage, ModelError> {
         let (side, bytes) = match content {
             Content::Picture(picture) => {
                 let (side, bytes) = fit::picture(picture, budget.bytes)?;
@@ -138,7 +144,7 @@ mod tests {
             let content = Content::Picture(picture.clone());
             let mut last = 0.0;
             for bytes in [300, 1200, 6000] {
-                let message = Classical.encode(&content, Budget { symbols: 0, bytes }).unwrap();
+                let message = Classical.encode(&content, Budget::new(0, bytes), &Intent::default()).unwrap();
                 assert!(payload(&message) <= bytes, "{} of {bytes}", payload(&message));
                 let Content::Picture(out) = Classical.decode(&received(message)).unwrap().content else {
                     panic!("a picture came back as text")
@@ -154,7 +160,8 @@ mod tests {
     #[test]
     fn a_picture_far_too_large_for_its_budget_arrives_smaller() {
         let picture = landscape(400, 300);
-        let message = Classical.encode(&Content::Picture(picture), Budget { symbols: 0, bytes: 90 }).unwrap();
+        let message =
+            Classical.encode(&Content::Picture(picture), Budget::new(0, 90), &Intent::default()).unwrap();
         assert!(payload(&message) <= 90);
         let Content::Picture(out) = Classical.decode(&received(message)).unwrap().content else { panic!() };
         assert_eq!((out.width(), out.height()), (400, 300));
@@ -165,21 +172,21 @@ mod tests {
         let rgb =
             (0..200 * 100).flat_map(|at| if at / 20 % 2 == 0 { [255, 0, 0] } else { [0, 0, 90] }).collect();
         let content = Content::Picture(Picture::new(200, 100, rgb).unwrap());
-        let message = Classical.encode(&content, Budget { symbols: 0, bytes: 4000 }).unwrap();
+        let message = Classical.encode(&content, Budget::new(0, 4000), &Intent::default()).unwrap();
         assert_eq!(Classical.decode(&received(message)).unwrap().content, content);
     }
 
     #[test]
     fn a_budget_for_nothing_is_an_error() {
         let content = Content::Picture(landscape(40, 30));
-        let result = Classical.encode(&content, Budget { symbols: 0, bytes: 3 });
+        let result = Classical.encode(&content, Budget::new(0, 3), &Intent::default());
         assert!(matches!(result, Err(ModelError::Budget { given: 3, .. })), "{result:?}");
     }
 
     #[test]
     fn missing_bytes_of_a_picture_are_an_error() {
         let content = Content::Picture(landscape(64, 64));
-        let message = Classical.encode(&content, Budget { symbols: 0, bytes: 900 }).unwrap();
+        let message = Classical.encode(&content, Budget::new(0, 900), &Intent::default()).unwrap();
         let mut damaged = received(message);
         if let ReceivedFeature::Digital { missing, .. } = &mut damaged.features[0] {
             missing.push(10..20);

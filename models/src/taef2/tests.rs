@@ -4,6 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use num_complex::Complex32;
 use semcast_common::content::{Content, Picture};
+use semcast_common::intent::Intent;
 use semcast_common::message::{Payload, ReceivedFeature, ReceivedMessage};
 
 use super::projection::{CHANNELS, Projection};
@@ -175,7 +176,7 @@ fn pictures_of_any_size_arrive_over_taef2() {
     for (width, height) in [(1_u32, 1_u32), (17, 33), (40, 16)] {
         let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
         let message =
-            system.encode(&content(width, height), Budget { symbols: 30 * blocks, bytes: 0 }).unwrap();
+            system.encode(&content(width, height), Budget::new(30 * blocks, 0), &Intent::default()).unwrap();
         let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
         assert!(symbols.len() <= 30 * blocks && symbols.len() >= 4 * blocks);
         let power = symbols.iter().map(Complex32::norm_sqr).sum::<f32>() / symbols.len() as f32;
@@ -191,10 +192,10 @@ fn pictures_of_any_size_arrive_over_taef2() {
 fn ends_with_different_transforms_refuse_each_other() {
     let mut over_taef2 = random_system();
     let mut own = Autoencoder::new(&open_device(DeviceChoice::Cpu).unwrap()).unwrap();
-    let message = over_taef2.encode(&content(32, 32), Budget { symbols: 200, bytes: 0 }).unwrap();
+    let message = over_taef2.encode(&content(32, 32), Budget::new(200, 0), &Intent::default()).unwrap();
     let error = own.decode(&arrived(&message)).unwrap_err();
     assert!(matches!(error, ModelError::ModelMismatch { .. }), "{error}");
-    let message = own.encode(&content(32, 32), Budget { symbols: 200, bytes: 0 }).unwrap();
+    let message = own.encode(&content(32, 32), Budget::new(200, 0), &Intent::default()).unwrap();
     let error = over_taef2.decode(&arrived(&message)).unwrap_err();
     assert!(matches!(error, ModelError::ModelMismatch { .. }), "{error}");
 }

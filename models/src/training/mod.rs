@@ -11,6 +11,7 @@
 //! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of the `ae` system, [`taef2`]: that of its other
 //!   transform.
 //! - `loader`, [`run`]: the loop that all share. `checkpoint`, `card`: what it leaves behind.
+//! - [`sct_tables`]: the tables of `sct-modular`, which are counted.
 //! - [`parameters`]: a network's numbers as plain vectors, and their moving average.
 
 pub mod ae;
@@ -23,6 +24,7 @@ pub mod paper;
 pub mod parameters;
 pub mod pictures;
 pub mod run;
+pub mod sct_tables;
 pub mod taef2;
 pub mod task;
 

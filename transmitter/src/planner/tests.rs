@@ -3,7 +3,7 @@ use semcast_common::{
     config::Allocation,
     message::{Feature, ModelDigest, SystemId},
     segmentation::Assembly,
-    wire::ModeChoice,
+    wire::{FeatureQuality, ModeChoice, QuantisedSnr},
 };
 use semcast_phy::{
     framing::{ReceivedSegment, SegmentShape},
@@ -27,6 +27,7 @@ fn receipt(missing: Vec<PartRange>, uncorrected: Vec<PartRange>) -> MessageRecei
         frames: 1,
         snr_db: 0.0,
         complete: false,
+        quality: Vec::new(),
     }
 }
 
@@ -229,6 +230,45 @@ fn a_narrow_grid_carries_robust_frames_or_none() {
 }
 
 #[test]
+fn weak_features_go_again_by_importance_and_lack_as_far_as_there_is_room() {
+    // Of the levels 3, 2, 1 and, the last, 0.
+    let outgoing = message(&[(true, 100), (true, 200), (true, 300), (false, 10)]);
+    let snr = |db| FeatureQuality::Analog { snr: QuantisedSnr::from_db(db) };
+    let quality = vec![snr(-3.0), snr(8.0), snr(2.0), FeatureQuality::Digital { intact: true }];
+    let mut lack = Lack::default();
+    lack.add(MessageReceipt { quality, complete: true, ..receipt(Vec::new(), Vec::new()) });
+    let weak = outgoing.weak(&lack);
+    let features = |pieces: &[Piece]| -> Vec<(u8, u32)> {
+        pieces.iter().map(|piece| (piece.range().feature, piece.range().end)).collect()
+    };
+    // The first has no importance, the second lacks 1 dB, the third 10 dB.
+    assert_eq!(features(&weak), [(2, 300), (1, 200), (0, 100)]);
+    assert_eq!(features(&outgoing.limited(weak, 350)), [(2, 300), (1, 50)]);
+    // Another receiver has heard nothing of it: the worst counts.
+    let mut good = Lack::default();
+    let told = |db| vec![snr(db); 3];
+    good.add(MessageReceipt { quality: told(20.0), ..receipt(Vec::new(), Vec::new()) });
+    assert!(outgoing.weak(&good).is_empty());
+    good.add(MessageReceipt { quality: told(5.0), ..receipt(Vec::new(), Vec::new()) });
+    assert_eq!(outgoing.weak(&good).len(), 3);
+}
+
+#[test]
+fn less_important_features_take_faster_steps() {
+    let outgoing = message(&[(false, 10), (false, 10), (false, 10), (false, 10)]);
+    let link = Mcs::select(12.0, 0.0);
+    let steps: Vec<Mcs> = outgoing
+        .all(link)
+        .iter()
+        .map(|piece| match piece {
+            Piece::Fresh(_, mcs) | Piece::Again(_, mcs, _) => *mcs,
+        })
+        .collect();
+    assert_eq!(steps, [0, 1, 2, 3].map(|level| protected(link, level)));
+    assert!(steps.is_sorted() && steps[0] < steps[3] && steps[3] == link);
+}
+
+#[test]
 fn the_most_important_feature_comes_first() {
     let outgoing = message(&[(false, 10), (true, 10), (false, 10)]);
     let order: Vec<_> = outgoing.all(Mcs::LOWEST).iter().map(|piece| piece.range().feature).collect();
@@ -263,7 +303,8 @@ fn with_an_allocation_every_frame_has_a_share_of_every_feature() {
     let mut demodulator = Demodulator::new(Numerology::default());
     for (index, draft) in frames.iter().enumerate() {
         let header = MessageHeader::parse(&draft.control).expect("control bytes of our own");
-        let features: std::collections::BTreeSet<_> = header.parts.iter().map(|part| part.feature).collect();
+        let features: std::collections::BTreeSet<_> =
+            header.parts.iter().map(|part| part.feature).collect();
         // The last frame takes what cutting left over.
         assert!(features.len() == 3 || index + 1 == frames.len(), "frame {index}: {features:?}");
         if features.len() == 3 {

@@ -1,0 +1,116 @@
+//! The integrated system: the values of a region → complex symbols that go on the air as they are.
+//!
+//! As in `ae`, a prefix of the channels of each block is sent, and its length follows from what a symbol gains; here an error
+//! counts by the density of importance of its region, so that more symbols go where more matters. Each region is a
+//! feature of unit mean power; the power that its values had stands in the map.
+
+use num_complex::Complex32;
+
+use super::analysis::Analysis;
+use super::map::{Cells, Coding, Map, rounded_power};
+use super::modular::Layout;
+use crate::ae::network::UNKNOWN;
+use crate::ae::rates::{RATES, allocate, gain};
+use crate::ae::transform::Code;
+
+/// Power of the importance's density to which errors count.
+const WEIGHT_EXPONENT: f64 = 0.5;
+/// Densities count as at least, and at most.
+const DENSITIES: std::ops::RangeInclusive<f64> = 0.25..=4.0;
+/// Noise variance at least, against division by nothing; 80 dB.
+const LEAST_VARIANCE: f32 = 1.0e-8;
+
+/// Rates of the cells, for at most `budget` symbols; the least that is needed if that is too few.
+pub fn rates(
+    values: &[f32],
+    variance: &[f32],
+    analysis: &Analysis,
+    cells: &Cells,
+    budget: usize,
+) -> Result<Vec<u8>, usize> {
+    let blocks = analysis.of_block.len();
+    let weights: Vec<f64> = analysis
+        .densities()
+        .into_iter()
+        .map(|density| f64::from(density).clamp(*DENSITIES.start(), *DENSITIES.end()).powf(WEIGHT_EXPONENT))
+        .collect();
+    let mut energy = vec![vec![0.0; variance.len()]; cells.sizes.len()];
+    for (channel, (values, &worth)) in values.chunks_exact(blocks).zip(variance).enumerate() {
+        for (block, value) in values.iter().enumerate() {
+            if let Some(energy) = energy.get_mut(cells.of_block[block]) {
+                let weight = weights[usize::from(analysis.of_block[block])];
+                energy[channel] += weight * f64::from(worth) * f64::from(value * value);
+            }
+        }
+    }
+    allocate(&RATES, &energy, &cells.sizes, budget)
+        .ok_or_else(|| RATES[0] * cells.sizes.iter().sum::<usize>())
+}
+
+/// Symbols of each block of the picture; 0 where its region is not sent.
+pub fn symbols_of_blocks(map: &Map, cells: &Cells) -> Vec<usize> {
+    let symbols = |&cell: &usize| map.rates.get(cell).map_or(0, |&rate| RATES[usize::from(rate)]);
+    cells.of_block.iter().map(symbols).collect()
+}
+
+/// The pairs of values of a region that are sent, as pair and block: all first pairs, then all second ones, and so on.
+fn places<'a>(layout: &'a Layout, symbols: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let most = layout.blocks.iter().map(|&block| symbols[block as usize]).max().unwrap_or(0);
+    (0..most).flat_map(move |pair| {
+        let blocks = layout.blocks.iter().map(|&block| block as usize);
+        blocks.filter(move |&block| symbols[block] > pair).map(move |block| (pair, block))
+    })
+}
+
+/// Symbols of a region.
+pub fn length(layout: &Layout, symbols: &[usize]) -> usize {
+    layout.blocks.iter().map(|&block| symbols[block as usize]).sum()
+}
+
+/// The symbols of a region, of unit mean power, and how it is to be told.
+pub fn modulate(values: &[f32], layout: &Layout, symbols: &[usize]) -> (Vec<Complex32>, Coding) {
+    let blocks = symbols.len();
+    let value = |(pair, block): (usize, usize)| {
+        let at = 2 * pair * blocks + block;
+        Complex32::new(values[at], values[at + blocks]) * gain(symbols[block])
+    };
+    let mut sent: Vec<Complex32> = places(layout, symbols).map(value).collect();
+    let energy: f64 = sent.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum();
+    if energy == 0.0 {
+        // Nothing to tell: four directions in turn keep the power.
+        for (at, symbol) in sent.iter_mut().enumerate() {
+            *symbol = Complex32::from_polar(1.0, (0.25 + 0.5 * (at % 4) as f32) * std::f32::consts::PI);
+        }
+        return (sent, Coding::Integrated(None));
+    }
+    let power = rounded_power((energy / (2 * sent.len()) as f64) as f32);
+    let scale = 1.0 / (2.0 * power).sqrt();
+    sent.iter_mut().for_each(|symbol| *symbol *= scale);
+    (sent, Coding::Integrated(Some(power)))
+}
+
+/// Puts what was received of a region among the values of the picture, each with its noise variance. Symbols that do not fit the
+/// map are left out.
+pub fn demodulate(
+    received: &[Complex32],
+    noise_variance: &[f32],
+    power: f32,
+    layout: &Layout,
+    symbols: &[usize],
+    code: &mut Code,
+) {
+    let blocks = code.across * code.down;
+    let received = received.iter().zip(noise_variance);
+    for ((pair, block), (symbol, variance)) in places(layout, symbols).zip(received) {
+        let gain = gain(symbols[block]);
+        let value = *symbol * ((2.0 * power).sqrt() / gain);
+        // Of a complex symbol's noise, each value has half; of its power, which is twice that of a value, all.
+        let variance = variance.max(LEAST_VARIANCE) * power / gain.powi(2);
+        if value.re.is_finite() && value.im.is_finite() && variance < UNKNOWN {
+            for (channel, value) in [(2 * pair, value.re), (2 * pair + 1, value.im)] {
+                code.values[channel * blocks + block] = value;
+                code.variance[channel * blocks + block] = variance;
+            }
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! The systems `sct-modular` and `sct-integrated`: semantics-guided source and channel coding (paper 004). A picture is cut into
+//! regions, each with an importance, and what matters most travels best.
+//!
+//! In → out: picture → map and regions, as features of falling importance → what arrived of them → picture. Any of the regions
+//! may be lost, whole or in part, and none harms another; with the map alone, each is of its mean colour.
+//!
+//! The values of a picture are those of the network of [`crate::ae`], with weights of its own: its decoder takes each value with its
+//! noise variance, and conceals what is not known.
+//!
+//! - [`analysis`]: blocks → regions and their importance. [`preserving`]: which of them are sent.
+//! - [`map`], [`side`]: what the receiver must know first. [`coder`]: range coding in integers.
+//! - [`modular`]: values → bytes, by [`tables`]. [`integrated`]: values → symbols.
+//! - [`weights`]: the numbers.
+//!
+//! Y. Lyu et al.: Semantics-guided source and channel coding, paper 004 of the sources named in the README.
+
+pub mod analysis;
+pub mod coder;
+pub mod integrated;
+pub mod map;
+pub mod modular;
+pub mod preserving;
+pub mod side;
+pub mod tables;
+pub mod weights;
+
+use bytes::Bytes;
+use semcast_common::content::{Content, Picture};
+use semcast_common::intent::Intent;
+use semcast_common::message::{
+    Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
+    protection_level,
+};
+
+use crate::ae::basis::BLOCK;
+use crate::ae::network::{CHANNELS, UNKNOWN};
+use crate::ae::planes::Planes;
+use crate::ae::transform::{Code, Convolutional, Transform};
+use crate::ae::weights::from_bytes;
+use crate::{Budget, Decoded, ModelError, OpenDevice, System, check_origin};
+use analysis::Analysis;
+use map::{Coding, Map, Quantiser};
+use modular::{Candidate, Layout};
+use side::Side;
+use tables::Tables;
+
+pub use map::Kind;
+
+/// How much more important than the first region the map is.
+const MAP_IMPORTANCE: f32 = 1.25;
+/// Symbols a byte of the map takes where a budget does not say what bytes cost.
+const SYMBOLS_PER_BYTE: f64 = 8.0;
+/// How far blocks of a region are from its mean colour: part of a channel's variance.
+const COLOUR_ERROR: f32 = 0.3;
+/// Rounds of fitting rates to a budget that the map takes a part of.
+const FITTING_ROUNDS: usize = 4;
+
+/// One of the systems `sct-modular` and `sct-integrated`.
+pub struct Sct {
+    kind: Kind,
+    transform: Convolutional,
+    tables: Tables,
+    digest: ModelDigest,
+}
+
+/// What is known of a picture's values after a message, or a part of it, has arrived.
+pub struct Known {
+    /// Size and mean colour.
+    pub side: Side,
+    /// The regions; none if the map is lost.
+    pub map: Option<Map>,
+    /// Values with their noise variance, [`UNKNOWN`] where nothing arrived.
+    pub code: Code,
+    /// How much of each region arrived, 0 to 1; 0 for those that were not sent.
+    pub arrived: Vec<f32>,
+}
+
+impl Kind {
+    /// The system.
+    pub fn system(self) -> SystemId {
+        match self {
+            Self::Modular => SystemId::SctModular,
+            Self::Integrated => SystemId::SctIntegrated,
+        }
+    }
+}
+
+impl Sct {
+    /// With the weights that come with the program.
+    pub fn new(kind: Kind, device: &OpenDevice) -> Result<Self, ModelError> {
+        Self::with_weights(kind, weights::DEFAULT.to_vec(), device)
+    }
+
+    /// With the bytes of another weight file.
+    pub fn with_weights(kind: Kind, bytes: Vec<u8>, device: &OpenDevice) -> Result<Self, ModelError> {
+        let unread = |what: &str, error: String| {
+            ModelError::Internal(format!("the {what} of {} do not load: {error}", kind.system()))
+        };
+        let digest = weights::digest(kind, &bytes);
+        let network = from_bytes(bytes, &device.device).map_err(|error| unread("weights", error))?;
+        let tables = Tables::parse(tables::DEFAULT).map_err(|error| unread("tables", error))?;
+        Ok(Self { kind, transform: Convolutional::new(network, device)?, tables, digest })
+    }
+
+    /// Picture → features of falling importance: the map, then the regions that are sent.
+    fn features(
+        &self,
+        picture: &Picture,
+        budget: Budget,
+        intent: &Intent,
+    ) -> Result<(Side, Vec<Feature>), ModelError> {
+        let (planes, mean) = Planes::of(picture, BLOCK);
+        let side = Side { width: picture.width(), height: picture.height(), mean };
+        let (across, down) = side.blocks();
+        let values = self.transform.encode(&planes, mean, false)?.values;
+        let found = analysis::analyse(&values, self.transform.variance(), across, down);
+        let (analysis, mut sent) = preserving::choose(found, intent)?;
+        if planes.is_flat() {
+            // The colour of the regions tells all.
+            sent.fill(false);
+        }
+        let mut map = Map::of(&analysis, &colours(&planes, mean, &analysis));
+        let payloads = match self.kind {
+            Kind::Modular => self.modular(&values, &analysis, &sent, budget, &mut map)?,
+            Kind::Integrated => self.integrated(&values, &analysis, &sent, budget, &mut map)?,
+        };
+        let most = analysis.regions.first().map_or(0.0, |region| region.importance);
+        let mut features = vec![Feature {
+            importance: (MAP_IMPORTANCE * most).max(1.0),
+            payload: Payload::Digital(map.to_bytes(self.kind).into()),
+        }];
+        features.extend(
+            map.sent().zip(payloads).map(|(region, payload)| Feature {
+                importance: analysis.regions[region].importance,
+                payload,
+            }),
+        );
+        Ok((side, features))
+    }
+
+    fn modular(
+        &self,
+        values: &[f32],
+        analysis: &Analysis,
+        sent: &[bool],
+        budget: Budget,
+        map: &mut Map,
+    ) -> Result<Vec<Payload>, ModelError> {
+        mark(map, sent, Coding::Modular(Quantiser { step: 0, channels: 1 }));
+        let layouts = Layout::of(&analysis.of_block, analysis.across, analysis.regions.len());
+        let finer = modular::refinements(analysis);
+        let sent: Vec<usize> = map.sent().collect();
+        let blocks = analysis.of_block.len();
+        let candidate = |(rank, &region): (usize, &usize)| Candidate {
+            coefficients: modular::coefficients(values, self.transform.variance(), blocks, &layouts[region]),
+            layout: &layouts[region],
+            finer: finer[region],
+            cost_256: budget.costs_256[protection_level(rank + 1, sent.len() + 1)],
+        };
+        let candidates: Vec<Candidate> = sent.iter().enumerate().map(candidate).collect();
+        let map_cost = modular::cost_of(
+            map.to_bytes(self.kind).len(),
+            budget.costs_256[protection_level(0, sent.len() + 1)],
+        );
+        let left = budget.bytes.saturating_sub(map_cost);
+        let written = modular::fit(&candidates, &self.tables, left);
+        let needed = |least: usize| ModelError::Budget {
+            given: budget.bytes,
+            needed: least + map_cost,
+            unit: "bytes",
+        };
+        if map_cost > budget.bytes {
+            return Err(needed(written.err().unwrap_or(0)));
+        }
+        let written = written.map_err(needed)?;
+        for (&region, written) in sent.iter().zip(&written) {
+            map.regions[region].coding = Coding::Modular(written.quantiser);
+        }
+        Ok(written.into_iter().map(|written| Payload::Digital(written.bytes.into())).collect())
+    }
+
+    fn integrated(
+        &self,
+        values: &[f32],
+        analysis: &Analysis,
+        sent: &[bool],
+        budget: Budget,
+        map: &mut Map,
+    ) -> Result<Vec<Payload>, ModelError> {
+        mark(map, sent, Coding::Integrated(None));
+        let cells = map.cells();
+        let features = 1 + map.sent().count();
+        let per_byte =
+            if budget.bytes > 0 { budget.symbols as f64 / budget.bytes as f64 } else { SYMBOLS_PER_BYTE };
+        let per_byte = per_byte * f64::from(budget.costs_256[protection_level(0, features)]) / 256.0;
+        let needed = |needed| ModelError::Budget { given: budget.symbols, needed, unit: "complex symbols" };
+        // The length of the map follows from the rates, the rates from what the map leaves.
+        let mut of_map = 0;
+        for round in 0.. {
+            let left = budget.symbols.saturating_sub(of_map);
+            map.rates = integrated::rates(values, self.transform.variance(), analysis, &cells, left)
+                .map_err(|least| needed(least + of_map))?;
+            let used: usize = integrated::symbols_of_blocks(map, &cells).iter().sum();
+            let takes = (map.to_bytes(self.kind).len() as f64 * per_byte).ceil() as usize;
+            if used + takes <= budget.symbols {
+                break;
+            }
+            if round == FITTING_ROUNDS {
+                return Err(needed(used + takes));
+            }
+            of_map = takes.max(of_map) + usize::from(round > 0) * takes / 8;
+        }
+        let symbols = integrated::symbols_of_blocks(map, &cells);
+        let layouts = Layout::of(&analysis.of_block, analysis.across, analysis.regions.len());
+        let mut payloads = Vec::new();
+        for region in map.sent().collect::<Vec<_>>() {
+            let (sent, coding) = integrated::modulate(values, &layouts[region], &symbols);
+            map.regions[region].coding = coding;
+            payloads.push(Payload::Analog(sent));
+        }
+        Ok(payloads)
+    }
+
+    /// What arrived of a message → what is known of the picture's values.
+    pub fn known(&self, received: &ReceivedMessage) -> Result<Known, ModelError> {
+        check_origin(received, self)?;
+        let side = Side::parse(&received.side)?;
+        let (across, down) = side.blocks();
+        let mut code = Code::unknown(CHANNELS, across, down);
+        let Some((ReceivedFeature::Digital { bytes, missing }, regions)) = received.features.split_first()
+        else {
+            return Err(ModelError::Damaged("the first feature is no map of the regions".into()));
+        };
+        if !missing.is_empty() {
+            return Ok(Known { side, map: None, code, arrived: Vec::new() });
+        }
+        let map = Map::parse(bytes, self.kind, across, down)?;
+        if map.sent().count() != regions.len() {
+            let (told, came) = (map.sent().count(), regions.len());
+            return Err(ModelError::Damaged(format!("{came} regions came, and the map tells of {told}")));
+        }
+        let layouts = Layout::of(&map.of_block, across, map.regions.len());
+        let symbols = integrated::symbols_of_blocks(&map, &map.cells());
+        let mut arrived = vec![0.0; map.regions.len()];
+        for (region, feature) in map.sent().zip(regions) {
+            let layout = &layouts[region];
+            arrived[region] = match (map.regions[region].coding, feature) {
+                (Coding::Modular(quantiser), ReceivedFeature::Digital { bytes, missing }) => {
+                    self.place(bytes, missing, quantiser, layout, &mut code)
+                }
+                (Coding::Integrated(power), ReceivedFeature::Analog { symbols: got, noise_variance }) => {
+                    // Of a region without values all is known from the start.
+                    let power = power.unwrap_or(0.0);
+                    if got.len() != integrated::length(layout, &symbols) {
+                        return Err(ModelError::Damaged(format!(
+                            "{} symbols came for a region of {}",
+                            got.len(),
+                            integrated::length(layout, &symbols)
+                        )));
+                    }
+                    integrated::demodulate(got, noise_variance, power, layout, &symbols, &mut code);
+                    mean_trust(noise_variance)
+                }
+                _ => return Err(ModelError::Damaged("a region came as something else than told".into())),
+            };
+        }
+        Ok(Known { side, map: Some(map), code, arrived })
+    }
+
+    /// Places what arrived of a region's bytes; returns how much of them is of use.
+    fn place(
+        &self,
+        bytes: &[u8],
+        missing: &[std::ops::Range<usize>],
+        quantiser: Quantiser,
+        layout: &Layout,
+        code: &mut Code,
+    ) -> f32 {
+        let usable = missing.first().map_or(bytes.len(), |gap| gap.start.min(bytes.len()));
+        let cut = !missing.is_empty();
+        let quantised = modular::read(&bytes[..usable], cut, &self.tables, layout, quantiser);
+        if !quantised.is_empty() {
+            modular::place(&quantised, layout, quantiser, self.transform.variance(), code);
+        }
+        usable as f32 / bytes.len().max(1) as f32
+    }
+
+    /// Gives every block of which nothing arrived the colour of its region.
+    fn paint(&self, known: &mut Known) -> Result<(), ModelError> {
+        let Some(map) = &known.map else { return Ok(()) };
+        let code = &mut known.code;
+        let blocks = code.across * code.down;
+        let colours: Vec<usize> = (0..CHANNELS).filter(|&channel| self.tables.predicted[channel]).collect();
+        let Some(&first) = colours.first() else { return Ok(()) };
+        let bare: Vec<usize> =
+            (0..blocks).filter(|&block| code.variance[first * blocks + block] >= UNKNOWN).collect();
+        if bare.is_empty() {
+            return Ok(());
+        }
+        let mut planes = Planes::zeros(code.across * BLOCK, code.down * BLOCK);
+        let area = planes.width * planes.height;
+        for block in 0..blocks {
+            let colour = map.regions[usize::from(map.of_block[block])].colour;
+            let (row, column) = (block / code.across, block % code.across);
+            for channel in 0..3 {
+                let value = (f32::from(colour[channel]) - f32::from(known.side.mean[channel])) / 255.0;
+                for y in row * BLOCK..(row + 1) * BLOCK {
+                    let start = channel * area + y * planes.width + column * BLOCK;
+                    planes.values[start..start + BLOCK].fill(value);
+                }
+            }
+        }
+        let painted = self.transform.encode(&planes, known.side.mean, false)?.values;
+        for channel in colours {
+            let variance = COLOUR_ERROR * self.transform.variance()[channel];
+            for &block in &bare {
+                let at = channel * blocks + block;
+                (code.values[at], code.variance[at]) = (painted[at], variance);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Marks the regions that are sent, so that the map has its final length.
+fn mark(map: &mut Map, sent: &[bool], coding: Coding) {
+    for (region, _) in map.regions.iter_mut().zip(sent).filter(|(_, sent)| **sent) {
+        region.coding = coding;
+    }
+}
+
+/// The mean colour of each region.
+fn colours(planes: &Planes, mean: [u8; 3], analysis: &Analysis) -> Vec<[u8; 3]> {
+    let area = planes.width * planes.height;
+    let mut sums = vec![[0.0_f64; 3]; analysis.regions.len()];
+    for (channel, &mean) in mean.iter().enumerate() {
+        let plane = &planes.values[channel * area..(channel + 1) * area];
+        for (at, row) in plane.chunks_exact(BLOCK).enumerate() {
+            let (y, column) = (at / analysis.across, at % analysis.across);
+            let region = analysis.of_block[y / BLOCK * analysis.across + column];
+            let sum: f32 = row.iter().sum();
+            sums[usize::from(region)][channel] += 255.0 * f64::from(sum) + BLOCK as f64 * f64::from(mean);
+        }
+    }
+    let pixels = analysis.sizes().into_iter().map(|size| (size * BLOCK * BLOCK).max(1) as f64);
+    sums.iter().zip(pixels).map(|(sums, pixels)| sums.map(|sum| (sum / pixels).round() as u8)).collect()
+}
+
+/// How far symbols can be trusted on average, 0 to 1.
+fn mean_trust(noise_variance: &[f32]) -> f32 {
+    let trust = |variance: &f32| f64::from(if *variance >= 0.0 { 1.0 / (1.0 + variance) } else { 0.0 });
+    (noise_variance.iter().map(trust).sum::<f64>() / noise_variance.len().max(1) as f64) as f32
+}
+
+impl Known {
+    /// How much of what was sent arrived, each region counted by its importance.
+    pub fn confidence(&self) -> f32 {
+        let Some(map) = &self.map else { return 0.0 };
+        let mut sizes = vec![0.0_f32; map.regions.len()];
+        map.of_block.iter().for_each(|&region| sizes[usize::from(region)] += 1.0);
+        let weight = |region: usize| map.regions[region].density * sizes[region];
+        let total: f32 = map.sent().map(weight).sum();
+        if total > 0.0 {
+            (map.sent().map(|region| weight(region) * self.arrived[region]).sum::<f32>() / total).min(1.0)
+        } else {
+            1.0
+        }
+    }
+}
+
+impl System for Sct {
+    fn id(&self) -> SystemId {
+        self.kind.system()
+    }
+
+    fn model(&self) -> ModelDigest {
+        self.digest
+    }
+
+    fn warm_up(&mut self) -> Result<(), ModelError> {
+        let picture = Picture::new(64, 64, (0..3 * 64 * 64).map(|value| value as u8).collect())
+            .map_err(|error| ModelError::Internal(error.to_string()))?;
+        let (side, _) = self.features(&picture, Budget::new(4096, 4096), &Intent::default())?;
+        let (across, down) = side.blocks();
+        let mut planes = Planes::zeros(across * BLOCK, down * BLOCK);
+        self.transform.decode(&Code::unknown(CHANNELS, across, down), side.mean, &mut planes)
+    }
+
+    fn encode(
+        &mut self,
+        content: &Content,
+        budget: Budget,
+        intent: &Intent,
+    ) -> Result<SemanticMessage, ModelError> {
+        let Content::Picture(picture) = content else {
+            return Err(ModelError::Unsupported { system: self.id(), instead: SystemId::Classical });
+        };
+        let (side, features) = self.features(picture, budget, intent)?;
+        Ok(SemanticMessage {
+            system: self.id(),
+            model: self.model(),
+            side: Bytes::from(side.to_bytes()),
+            features,
+        })
+    }
+
+    fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError> {
+        let mut known = self.known(received)?;
+        self.paint(&mut known)?;
+        let Known { side, code, .. } = &known;
+        let mut planes = Planes::zeros(code.across * BLOCK, code.down * BLOCK);
+        if known.map.is_some() {
+            self.transform.decode(code, side.mean, &mut planes)?;
+        }
+        let picture = planes.to_picture(side.width, side.height, side.mean)?;
+        Ok(Decoded { content: Content::Picture(picture), confidence: known.confidence() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

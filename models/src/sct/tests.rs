@@ -1,0 +1,312 @@
+//! Both systems over ideal and bad channels: budgets, losses of every kind, the same integers everywhere.
+
+use num_complex::Complex32;
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
+use semcast_common::content::test_card;
+use semcast_common::intent::Preserve;
+
+use super::*;
+use crate::metrics::psnr_db;
+use crate::{DeviceChoice, open_device};
+
+fn system(kind: Kind) -> Sct {
+    Sct::new(kind, &open_device(DeviceChoice::Cpu).unwrap()).unwrap()
+}
+
+/// A part of the test card.
+fn picture(width: u32, height: u32) -> Picture {
+    let card = test_card::draw(3).unwrap();
+    let rows = card.rgb().chunks_exact(3 * card.width() as usize).skip(150).take(height as usize);
+    let rgb = rows.flat_map(|row| &row[..3 * width as usize]).copied().collect();
+    Picture::new(width, height, rgb).unwrap()
+}
+
+fn content(width: u32, height: u32) -> Content {
+    Content::Picture(picture(width, height))
+}
+
+fn normal(rng: &mut StdRng) -> f32 {
+    StandardNormal.sample(rng)
+}
+
+/// What arrives over white noise of a variance, nothing lost.
+fn over_noise(message: &SemanticMessage, variance: f32, seed: u64) -> ReceivedMessage {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let features = message.features.iter().map(|feature| match &feature.payload {
+        Payload::Digital(bytes) => ReceivedFeature::Digital { bytes: bytes.clone(), missing: Vec::new() },
+        Payload::Analog(symbols) => {
+            let mut noise = || Complex32::new(normal(&mut rng), normal(&mut rng)) * (variance / 2.0).sqrt();
+            ReceivedFeature::Analog {
+                symbols: symbols.iter().map(|symbol| symbol + noise()).collect(),
+                noise_variance: vec![variance; symbols.len()],
+            }
+        }
+    });
+    ReceivedMessage {
+        system: message.system,
+        model: message.model,
+        side: message.side.clone(),
+        features: features.collect(),
+    }
+}
+
+/// Loses a range of a feature.
+fn lose(feature: &mut ReceivedFeature, from: f64, to: f64) {
+    let range =
+        |length: usize| (from * length as f64) as usize..((to * length as f64).ceil() as usize).min(length);
+    match feature {
+        ReceivedFeature::Digital { bytes, missing } => {
+            let range = range(bytes.len());
+            if !range.is_empty() {
+                let mut left = bytes.to_vec();
+                left[range.clone()].fill(0);
+                (*bytes, *missing) = (left.into(), vec![range]);
+            }
+        }
+        ReceivedFeature::Analog { symbols, noise_variance } => {
+            let range = range(symbols.len());
+            symbols[range.clone()].fill(Complex32::default());
+            noise_variance[range].fill(f32::INFINITY);
+        }
+    }
+}
+
+fn quality(picture: &Picture, decoded: &Decoded) -> f64 {
+    let Content::Picture(arrived) = &decoded.content else { panic!("a picture was sent") };
+    psnr_db(picture, arrived).unwrap()
+}
+
+#[test]
+fn messages_keep_their_budgets_and_more_budget_is_a_better_picture() {
+    let (width, height) = (200, 120);
+    let picture = picture(width, height);
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        let mut last = 0.0;
+        for share in [32, 16, 6] {
+            let symbols = picture.values() / share;
+            let budget = Budget { symbols, bytes: symbols / 4, costs_256: [420, 330, 290, 256] };
+            let message = system.encode(&content(width, height), budget, &Intent::default()).unwrap();
+            let count = message.features.len();
+            assert!((2..=1 + analysis::MAX_REGIONS).contains(&count));
+            let cost = |(rank, feature): (usize, &Feature)| match &feature.payload {
+                Payload::Digital(bytes) => {
+                    4 * modular::cost_of(bytes.len(), budget.costs_256[protection_level(rank, count)])
+                }
+                Payload::Analog(symbols) => symbols.len(),
+            };
+            let costs: usize = message.features.iter().enumerate().map(cost).sum();
+            assert!(costs <= symbols + 4, "{costs} of {symbols}");
+            assert!(costs > symbols * 7 / 10, "{costs} of {symbols}");
+            let decoded = system.decode(&over_noise(&message, 0.01, 1)).unwrap();
+            let psnr = quality(&picture, &decoded);
+            assert!(psnr > last + 1.0, "{kind:?}: {psnr} dB after {last} dB");
+            assert!(decoded.confidence > 0.95, "{}", decoded.confidence);
+            last = psnr;
+        }
+    }
+}
+
+#[test]
+fn features_fall_in_importance_and_symbols_have_unit_power() {
+    let mut system = system(Kind::Integrated);
+    let message = system.encode(&content(200, 120), Budget::new(4500, 1000), &Intent::default()).unwrap();
+    assert!(message.features.windows(2).all(|pair| pair[0].importance >= pair[1].importance));
+    for feature in &message.features[1..] {
+        let Payload::Analog(symbols) = &feature.payload else { panic!("regions are symbols") };
+        let power: f32 = symbols.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / symbols.len() as f32;
+        assert!((power - 1.0).abs() < 0.01, "{power}");
+    }
+}
+
+#[test]
+fn a_lost_region_harms_no_other() {
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        let message = system.encode(&content(200, 120), Budget::new(6000, 1500), &Intent::default()).unwrap();
+        let whole = over_noise(&message, 0.01, 1);
+        let known = system.known(&whole).unwrap();
+        let map = known.map.clone().unwrap();
+        for lost in 1..message.features.len() {
+            let mut damaged = whole.clone();
+            lose(&mut damaged.features[lost], 0.0, 1.0);
+            let left = system.known(&damaged).unwrap();
+            let region = map.sent().nth(lost - 1).unwrap() as u8;
+            for (at, (before, after)) in known.code.values.iter().zip(&left.code.values).enumerate() {
+                let of_region = map.of_block[at % map.of_block.len()] == region;
+                assert!(of_region || before == after);
+                assert!(!of_region || left.code.variance[at] >= UNKNOWN);
+            }
+            let decoded = system.decode(&damaged).unwrap();
+            assert!(decoded.confidence < 1.0 && quality(&picture(200, 120), &decoded) > 15.0);
+        }
+    }
+}
+
+#[test]
+fn without_the_map_the_picture_is_of_its_mean_colour() {
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        let message = system.encode(&content(96, 64), Budget::new(3000, 800), &Intent::default()).unwrap();
+        let mut received = over_noise(&message, 0.01, 1);
+        lose(&mut received.features[0], 0.2, 0.4);
+        let decoded = system.decode(&received).unwrap();
+        assert_eq!(decoded.confidence, 0.0);
+        let Content::Picture(picture) = decoded.content else { panic!("a picture was sent") };
+        assert!(picture.rgb().chunks_exact(3).all(|pixel| pixel == &picture.rgb()[..3]));
+    }
+}
+
+#[test]
+fn selective_mode_sends_less_and_paints_the_rest() {
+    let intent = Intent { preserve: Preserve::Selective, ..Intent::default() };
+    let original = picture(320, 240);
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        let budget = Budget::new(8000, 2000);
+        let overall = system.encode(&content(320, 240), budget, &Intent::default()).unwrap();
+        let selective = system.encode(&content(320, 240), budget, &intent).unwrap();
+        assert!(selective.features.len() < overall.features.len());
+        let received = over_noise(&selective, 0.01, 1);
+        let map = system.known(&received).unwrap().map.unwrap();
+        let decoded = system.decode(&received).unwrap();
+        let Content::Picture(arrived) = &decoded.content else { panic!("a picture was sent") };
+        // What was not sent has about the colour that the map tells.
+        for (region, told) in map.regions.iter().enumerate().filter(|(_, told)| told.coding == Coding::Unsent)
+        {
+            let (mut sum, mut count) = (0.0, 0.0);
+            for y in 0..240 {
+                for x in 0..320 {
+                    if usize::from(map.of_block[y / BLOCK * map.across + x / BLOCK]) == region {
+                        sum += f64::from(arrived.rgb()[3 * (y * 320 + x) + 1]);
+                        count += 1.0;
+                    }
+                }
+            }
+            let error = sum / count - f64::from(told.colour[1]);
+            assert!(error.abs() < 25.0, "{kind:?}, region {region}: off by {error}");
+        }
+        assert!(quality(&original, &decoded) > 14.0);
+    }
+}
+
+#[test]
+fn pictures_of_one_colour_and_of_one_pixel() {
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        for (width, height) in [(1, 1), (40, 30), (17, 16)] {
+            let flat = Picture::new(width, height, [9, 130, 240].repeat((width * height) as usize)).unwrap();
+            let content = Content::Picture(flat.clone());
+            let message = system.encode(&content, Budget::new(900, 200), &Intent::default()).unwrap();
+            assert_eq!(message.features.len(), 1);
+            let decoded = system.decode(&over_noise(&message, 0.1, 1)).unwrap();
+            let Content::Picture(arrived) = decoded.content else { panic!("a picture was sent") };
+            let off = |(a, b): (&u8, &u8)| a.abs_diff(*b);
+            assert!(arrived.rgb().iter().zip(flat.rgb()).map(off).max() < Some(12));
+        }
+    }
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_refused_with_what_is_needed() {
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        let error = system.encode(&content(96, 64), Budget::new(20, 5), &Intent::default()).unwrap_err();
+        let ModelError::Budget { needed, .. } = error else { panic!("{error}") };
+        assert!(needed > 20);
+    }
+}
+
+/// What is read is integers, so it is the same on every machine and backend: this is its hash.
+#[test]
+fn integers_are_read_bit_for_bit() {
+    use sha2::{Digest, Sha256};
+    let tables = Tables::parse(tables::DEFAULT).unwrap();
+    let of_block = map::tests::patches(20, 15, 3);
+    let layouts = Layout::of(&of_block, 20, 3);
+    let mut rng = StdRng::seed_from_u64(5);
+    let mut hash = Sha256::new();
+    for (region, layout) in layouts.iter().enumerate() {
+        let (step, channels) = (30 + 10 * region as u8, 200);
+        let values: Vec<i32> = (0..channels * layout.blocks.len())
+            .map(|at| {
+                let channel = at / layout.blocks.len();
+                let size = 1 + 60 / (1 + channel as i32);
+                rng.random_range(-size..=size) / rng.random_range(1..=3)
+            })
+            .collect();
+        let mut encoder = coder::Encoder::default();
+        modular::write(&mut encoder, &tables, layout, step, &values, channels);
+        let bytes = encoder.finish();
+        let read = modular::read(&bytes, false, &tables, layout, Quantiser { step, channels });
+        assert_eq!(read, values);
+        hash.update(read.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        // The beginning is read from the beginning.
+        for keep in [0, 3, bytes.len() / 3, bytes.len() - 1] {
+            let beginning =
+                modular::read(&bytes[..keep], true, &tables, layout, Quantiser { step, channels });
+            assert!(values.starts_with(&beginning));
+            assert!(beginning.len() < values.len());
+        }
+    }
+    let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash, "0000000000000000");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Every subset of lost regions and parts of regions decodes.
+    #[test]
+    fn any_loss_decodes(
+        losses in proptest::collection::vec((0usize..14, 0.0..1.0, 0.0..1.0), 0..16), seed in any::<u64>(),
+    ) {
+        for kind in [Kind::Modular, Kind::Integrated] {
+            let mut system = system(kind);
+            let message = system.encode(&content(80, 64), Budget::new(2500, 600), &Intent::default()).unwrap();
+            let mut received = over_noise(&message, 0.1, seed);
+            let count = received.features.len();
+            for &(feature, a, b) in &losses {
+                lose(&mut received.features[feature % count], f64::min(a, b), f64::max(a, b));
+            }
+            let decoded = system.decode(&received).unwrap();
+            prop_assert!((0.0..=1.0).contains(&decoded.confidence));
+        }
+    }
+
+    /// Whatever a faulty sender says, a picture or an error comes of it.
+    #[test]
+    fn hostile_features_never_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 1..300), which in 0usize..6, at in 0usize..400, bit in 0u8..8,
+    ) {
+        for kind in [Kind::Modular, Kind::Integrated] {
+            let mut system = system(kind);
+            let message = system.encode(&content(80, 64), Budget::new(2500, 600), &Intent::default()).unwrap();
+            let mut received = over_noise(&message, 0.1, 1);
+            let count = received.features.len();
+            match &mut received.features[which % count] {
+                ReceivedFeature::Digital { bytes: sent, .. } => {
+                    let mut flipped = sent.to_vec();
+                    if let Some(byte) = flipped.get_mut(at) {
+                        *byte ^= 1 << bit;
+                        *sent = flipped.into();
+                    } else {
+                        *sent = bytes.clone().into();
+                    }
+                }
+                ReceivedFeature::Analog { symbols, noise_variance } => {
+                    for (value, variance) in symbols.iter_mut().zip(noise_variance) {
+                        *value = Complex32::new(f32::NAN, f32::from(bytes[0]));
+                        *variance = f32::from_bits(u32::from(bytes[0]) << 23);
+                    }
+                }
+            }
+            let _ = system.decode(&received);
+            received.features.truncate(1 + which % count);
+            let _ = system.decode(&received);
+        }
+    }
+}
