@@ -115,7 +115,7 @@ pub const MAX_FEATURES: usize = 64;
 /// Levels of protection that coded features can have.
 pub const PROTECTION_LEVELS: usize = 4;
 /// How far below the link's own step, in dB of its threshold, the steps of these levels lie.
-pub const PROTECTION_DB: [f32; PROTECTION_LEVELS] = [4.0, 1.5, 0.75, 0.0];
+pub const PROTECTION_DB: [f32; PROTECTION_LEVELS] = [3.0, 1.0, 0.5, 0.0];
 
 /// The protection of a feature: of several, the most important is the best protected (nothing else means anything without it),
 /// and the others are, by thirds of falling importance, of the levels 1 to 3. A single feature takes the link's own step. `rank`:

@@ -7,6 +7,7 @@ use semcast_models::{
         side::{PictureSide, Side},
         text,
     },
+    sct,
 };
 
 /// Largest picture, in pixels, that is decoded: more would only be slower.
@@ -18,8 +19,33 @@ pub fn side_information(bytes: &[u8]) {
         assert_eq!(side.to_bytes(), bytes);
     }
     if let Ok(side) = ae::side::Side::parse(bytes) {
-        assert!(!side.symbols().is_empty());
+        assert!(!side.symbols(&ae::rates::RATES).is_empty());
     }
+    if let Ok(side) = sct::side::Side::parse(bytes) {
+        assert_eq!(side.to_bytes(), bytes);
+    }
+}
+
+/// Map of the regions of the `sct` systems: which of them, blocks from left to right and from top to bottom, then the map.
+pub fn region_map(bytes: &[u8]) {
+    let Some((&[kind, across, down], map)) = bytes.split_first_chunk::<3>() else { return };
+    let kind = if kind & 1 == 0 { sct::Kind::Modular } else { sct::Kind::Integrated };
+    let (across, down) = (usize::from(across % 64) + 1, usize::from(down % 64) + 1);
+    if let Ok(map) = sct::map::Map::parse(map, kind, across, down) {
+        let again = sct::map::Map::parse(&map.to_bytes(kind), kind, across, down);
+        assert!(again.is_ok_and(|again| again.of_block == map.of_block && again.rates == map.rates));
+    }
+}
+
+/// Bytes of a region of `sct-modular`: step, channels, whether its end is lost, then the bytes.
+pub fn region(bytes: &[u8]) {
+    let Some((&[step, channels, cut], coded)) = bytes.split_first_chunk::<3>() else { return };
+    let Ok(tables) = sct::tables::Tables::parse(sct::tables::DEFAULT) else { return };
+    let layouts = sct::modular::Layout::of(&[0; 24], 6, 1);
+    let quantiser =
+        sct::map::Quantiser { step: step.min(sct::map::MAX_STEP), channels: usize::from(channels) + 1 };
+    let quantised = sct::modular::read(coded, cut & 1 == 1, &tables, &layouts[0], quantiser);
+    assert!(quantised.len() <= 24 * quantiser.channels);
 }
 
 /// Content of the `classical` system: nine bytes of side information, then what was coded.

@@ -13,8 +13,9 @@ use semcast_common::{
         header::{FeatureShape, Part},
     },
     wire::{
-        self, ChannelState, ControlMessage, Failed, FailureCode, FeatureQuality, Hello, MessageAnnounced, MessageReceipt,
-        MessageSent, NumerologyId, Progress, QuantisedSnr, Role, SendOptions, SendStage, Status, Submit, SubmitKind, Watch,
+        self, ChannelState, ControlMessage, Failed, FailureCode, FeatureQuality, Hello, MessageAnnounced,
+        MessageReceipt, MessageSent, NumerologyId, Progress, QuantisedSnr, Role, SendOptions, SendStage,
+        Status, Submit, SubmitKind, Watch,
     },
 };
 use semcast_phy::{
@@ -110,7 +111,10 @@ fn messages() -> Vec<(Role, Role, ControlMessage, usize)> {
                 frames: 4,
                 snr_db: 9.5,
                 complete: false,
-                quality: vec![FeatureQuality::Digital { intact: false }, FeatureQuality::Analog { snr: QuantisedSnr(9) }],
+                quality: vec![
+                    FeatureQuality::Digital { intact: false },
+                    FeatureQuality::Analog { snr: QuantisedSnr(9) },
+                ],
             }),
             0,
         ),

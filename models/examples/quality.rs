@@ -52,7 +52,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match option("--transform").as_deref() {
         None | Some("convolutional") => {
             let default = match id {
-                SystemId::Classical => return Err("classical sends no symbols of its own".into()),
+                SystemId::Classical | SystemId::SctModular | SystemId::SctIntegrated => {
+                    return Err(format!("{id}: see `semcast evaluate --ideal`").into());
+                }
                 SystemId::Ae => weights::DEFAULT,
                 SystemId::Vae => weights::VAE,
                 SystemId::Vscc => weights::VSCC,

@@ -228,3 +228,19 @@ async fn flags_that_make_no_sense_are_refused_with_the_range() {
     command.args(["evaluate", "--pictures"]).arg(folder.path()).arg("--out").arg(folder.path().join("never"));
     run(command).await.expect_code(3).expect_errors(&["png, jpg"]);
 }
+
+/// Regions over a frequency-selective channel, with their resource blocks given away otherwise: other results, under other names.
+#[tokio::test]
+async fn ablations_of_the_allocation_are_told_apart() {
+    let race = Race::new("regions");
+    let flags = ["--systems", "sct-modular,sct-integrated", "--snr", "8", "--channel", "multipath"];
+    let flags = [&flags[..], &["--feedback", "ideal", "--cbr", "1/8", "--seeds", "1"]].concat();
+    race.run("out", &flags).await;
+    race.run("out", &[&flags[..], &["--allocation", "inverse"]].concat()).await;
+    assert_eq!(race.results("out").len(), 8);
+    assert!(race.text("out", "summary.md").contains("resource blocks: inverse"));
+    for system in ["sct-modular", "sct-integrated"] {
+        let row = race.row("out", system, 8.0);
+        assert!(psnr_db(&row) > 17.0, "{row}");
+    }
+}

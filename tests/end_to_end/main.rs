@@ -18,3 +18,4 @@ mod loopback;
 mod memory;
 mod metrics;
 mod refused;
+mod regions;

@@ -79,19 +79,19 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
     vec![
         (
             ControlMessage::Hello(hello),
-            "0300010102000000000000000000010909090909090909056669656c6401fc00307500fb0002241901",
+            "0400010102000000000000000000010909090909090909056669656c6401fc00307500fb0002241901",
         ),
         (
             ControlMessage::Welcome(Welcome { hello: Hello::new(Role::Transmitter, "mast"), session: 300 }),
-            "0301010000046d61737400fb2c01",
+            "0401010000046d61737400fb2c01",
         ),
         (
             ControlMessage::Refused(Refusal::new(RefusalCode::Systems, "no system in common")),
-            "030203136e6f2073797374656d20696e20636f6d6d6f6e",
+            "040203136e6f2073797374656d20696e20636f6d6d6f6e",
         ),
         (
             ControlMessage::ChannelState(ChannelState::new(1000, &[-20.0, 0.0, 15.0, 50.0], 12.5, -250.0)),
-            "0303fbe8030400508cff0000484100007ac3",
+            "0403fbe8030400508cff0000484100007ac3",
         ),
         (
             ControlMessage::Receipt(MessageReceipt {
@@ -110,16 +110,16 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                     FeatureQuality::Analog { snr: QuantisedSnr::from_db(9.5) },
                 ],
             }),
-            "0304fb020107020003fb2c010200fc70110100010200fbf401020000184100",
+            "0404fb020107020003fb2c010200fc70110100010200fbf4010200001841000200010176",
         ),
         (
             ControlMessage::Decoded(Decoded { message_id: 258, session: 7, part: receiver_part() }),
-            "0305fb020107fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd0040\
+            "0405fb020107fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd0040\
              1e18240a0600fd01401e18240a0600fd02401e18240a0600",
         ),
         (
             ControlMessage::Undecodable(Undecodable::new(258, 7, "too much is missing")),
-            "0306fb02010713746f6f206d756368206973206d697373696e67",
+            "0406fb02010713746f6f206d756368206973206d697373696e67",
         ),
         (
             ControlMessage::Announced(MessageAnnounced {
@@ -128,7 +128,7 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 system: SystemId::SctModular,
                 refined: true,
             }),
-            "0307fb02010701",
+            "0407fb0201070401",
         ),
         (
             ControlMessage::Sent(MessageSent {
@@ -138,9 +138,9 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 frames: 4,
                 last: true,
             }),
-            "0308fb0201070d0401",
+            "0408fb0201070d0401",
         ),
-        (ControlMessage::Abandoned { message_id: 258, session: 7 }, "0309fb020107"),
+        (ControlMessage::Abandoned { message_id: 258, session: 7 }, "0409fb020107"),
         (
             ControlMessage::Submit(Submit {
                 kind: SubmitKind::Text,
@@ -162,23 +162,24 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 },
                 length: 70_000,
             }),
-            "030a01010101000000000000b03f0001050102010002fc70110100",
+            "040a01010101000000000000b03f0001050102010001fb900101010401020203ff0100010363617202fc\
+             70110100",
         ),
-        (ControlMessage::Progress(Progress { stage: SendStage::Confirm, fraction: 0.25 }), "030b040000803e"),
+        (ControlMessage::Progress(Progress { stage: SendStage::Confirm, fraction: 0.25 }), "040b040000803e"),
         (
             ControlMessage::SendReport(Box::new(SendReport {
                 transmitter: transmitter_part(),
                 receiver: Some(receiver_part()),
                 notes: vec!["ae: only the receiver has it; falling back to classical".into()],
             })),
-            "030cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fb3408fbb004fb3f02fb5007fb740e0d00000000\
-             008034400a31362d51414d20312f32066e6f726d616c040103637075000040400000804001020301fb02\
-             0107010000003f00006c410000c8c203020c01036370750000803f00000040fd00401e18240a0600fd01\
-             401e18240a0600fd02401e18240a0600013761653a206f6e6c7920746865207265636569766572206861\
-             732069743b2066616c6c696e67206261636b20746f20636c6173736963616c",
+            "040cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fb3408fbb004fb3f02\
+             fb5007fb740e0d00000000008034400a31362d51414d20312f32066e6f726d616c040103637075000040\
+             400000804001020301fb020107010000003f00006c410000c8c203020c01036370750000803f00000040\
+             fd00401e18240a0600fd01401e18240a0600fd02401e18240a0600013761653a206f6e6c792074686520\
+             7265636569766572206861732069743b2066616c6c696e67206261636b20746f20636c6173736963616c",
         ),
-        (ControlMessage::Failed(Failed::new(FailureCode::Delivery, "lost")), "030d02046c6f7374"),
-        (ControlMessage::Watch(Watch { content: true }), "030e01"),
+        (ControlMessage::Failed(Failed::new(FailureCode::Delivery, "lost")), "040d02046c6f7374"),
+        (ControlMessage::Watch(Watch { content: true }), "040e01"),
         (
             ControlMessage::Arrived(Arrived {
                 message_id: 258,
@@ -187,22 +188,22 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 intermediate: true,
                 length: 5,
             }),
-            "030ffb02010105fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd00\
-             401e18240a0600fd01401e18240a0600fd02401e18240a060005",
+            "040ffb02010105fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd00\
+             401e18240a0600fd01401e18240a0600fd02401e18240a06000105",
         ),
         (
             ControlMessage::Event(Event::new(1_700_000_000_000_000, EventLevel::Warning, "frame lost")),
-            "0310fd00401e18240a0600010a6672616d65206c6f7374",
+            "0410fd00401e18240a0600010a6672616d65206c6f7374",
         ),
-        (ControlMessage::Status(Status { hearing: true, linked: false }), "03110100"),
-        (ControlMessage::ClockProbe { sent_unix_us: 1_700_000_000_000_000 }, "0312fd00401e18240a0600"),
+        (ControlMessage::Status(Status { hearing: true, linked: false }), "04110100"),
+        (ControlMessage::ClockProbe { sent_unix_us: 1_700_000_000_000_000 }, "0412fd00401e18240a0600"),
         (
             ControlMessage::ClockReply(ClockReply {
                 probe_sent_unix_us: 1,
                 probe_received_unix_us: 300,
                 reply_sent_unix_us: 70_000,
             }),
-            "031301fb2c01fc70110100",
+            "041301fb2c01fc70110100",
         ),
     ]
 }

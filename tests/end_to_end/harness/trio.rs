@@ -73,7 +73,8 @@ pub struct Trio {
     pub receiver: Daemon,
     places: Places,
     air_flags: Vec<String>,
-    watcher: ControlConnection,
+    /// Hears what arrives.
+    pub watcher: ControlConnection,
 }
 
 impl Trio {
@@ -214,6 +215,7 @@ impl Trio {
                 let news = watcher.receive().await.expect("the receiver stays").expect("news");
                 if let ControlMessage::Arrived(arrived) = news.message
                     && (arrived.part.session, arrived.message_id) == wanted
+                    && !arrived.intermediate
                 {
                     return (arrived, news.body);
                 }
