@@ -8,12 +8,13 @@ use semcast_models::{
         text,
     },
     sct,
+    sct::graphic::Labels,
 };
 
 /// Largest picture, in pixels, that is decoded: more would only be slower.
 const MOST_PIXELS: u32 = 1 << 16;
 
-/// Side information of every system.
+/// Side information of every system, and labels that travel as a vector graphic.
 pub fn side_information(bytes: &[u8]) {
     if let Ok(side) = Side::parse(bytes) {
         assert_eq!(side.to_bytes(), bytes);
@@ -23,6 +24,10 @@ pub fn side_information(bytes: &[u8]) {
     }
     if let Ok(side) = sct::side::Side::parse(bytes) {
         assert_eq!(side.to_bytes(), bytes);
+    }
+    // The labels of a picture of 768 x 512 pixels, as a vector graphic.
+    if let Ok(labels) = Labels::decode(bytes, 48, 32) {
+        assert_eq!(labels.values.len(), 48 * 32);
     }
 }
 

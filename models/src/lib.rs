@@ -6,7 +6,7 @@
 //! - [`classical`]: AVIF's codec, lossless WebP, or the text itself, over a digital link.
 //! - [`ae`]: a convolutional autoencoder whose values go on the air as they are; `vae` and `vscc` are its variational kin.
 //! - [`vscc`]: the losses of all three, and the network of the paper that they come from.
-//! - [`sct`]: regions by importance, as bytes or as symbols.
+//! - [`sct`]: regions of a picture and what they matter; sent as bytes or as symbols.
 //! - [`convolution`]: what networks compute most, on the CPU.
 //! - [`taef2`]: another transform for it, a small autoencoder of a third party.
 //! - [`foreign`]: weights that other programs have written.

@@ -7,7 +7,9 @@
 //! The values of a picture are those of the network of [`crate::ae`], with weights of its own: its decoder takes each value with its
 //! noise variance, and conceals what is not known.
 //!
-//! - [`analysis`]: blocks → regions and their importance. [`preserving`]: which of them are sent.
+//! - [`segmentation`]: networks that know what a place of a picture shows. [`importance`]: how much each block matters.
+//! - [`analysis`]: blocks → regions and their importance. [`preserving`]: which of them are sent. [`graphic`]: labels of places ↔
+//!   a vector graphic.
 //! - [`map`], [`side`]: what the receiver must know first. [`coder`]: range coding in integers.
 //! - [`modular`]: values → bytes, by [`tables`]. [`integrated`]: values → symbols.
 //! - [`weights`]: the numbers.
@@ -16,10 +18,13 @@
 
 pub mod analysis;
 pub mod coder;
+pub mod graphic;
+pub mod importance;
 pub mod integrated;
 pub mod map;
 pub mod modular;
 pub mod preserving;
+pub mod segmentation;
 pub mod side;
 pub mod tables;
 pub mod weights;

@@ -10,6 +10,7 @@
 //!   network that these come from.
 //! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of the `ae` system, [`taef2`]: that of its other
 //!   transform.
+//! - [`segment`]: that of the network that knows what a place shows.
 //! - `loader`, [`run`]: the loop that all share. `checkpoint`, `card`: what it leaves behind.
 //! - [`sct_tables`]: the tables of `sct-modular`, which are counted.
 //! - [`parameters`]: a network's numbers as plain vectors, and their moving average.
@@ -25,6 +26,7 @@ pub mod parameters;
 pub mod pictures;
 pub mod run;
 pub mod sct_tables;
+pub mod segment;
 pub mod taef2;
 pub mod task;
 

@@ -1,20 +1,51 @@
-//! Which regions a picture has, and how much each matters.
+//! Semantic analysis: a picture → regions, each a semantic feature vector with a score.
+//!
+//! In → out: a picture, what is to matter, perhaps a segmentation network → for each block of 16 × 16 pixels the region that
+//! it belongs to, and for each region its class, if it has one, and its score.
+//!
+//! Blocks whose class a network knows are of the region of that class, wherever they are. The other blocks are cut into
+//! [`superpixels`], and those that look alike are merged into [`clusters`]: so a picture of which nobody knows anything has
+//! regions too. All of it happens on a reduced picture, whose size is bounded.
 
-use crate::ae::network::CHANNELS;
+pub mod clusters;
+pub mod reduced;
+pub mod superpixels;
+
+use semcast_common::content::Picture;
+
+use super::importance::{self, Keep, Options};
+use super::segmentation::Segmenter;
+use super::segmentation::classes::{CLASSES, COUNT, OTHER};
+use crate::ModelError;
+use crate::ae::basis::BLOCK;
+use clusters::Features;
+use reduced::resized;
+use superpixels::{lab, slic};
 
 /// Most regions of a picture.
 pub const MAX_REGIONS: usize = 12;
+/// Pixels of the reduced picture along the side of a block, the first that keeps it small enough.
+const SIDES: [usize; 3] = [4, 2, 1];
+/// Pixels of the reduced picture, at most, where there is a choice.
+const MAX_REDUCED: usize = 400_000;
+/// Blocks of a superpixel, about, and most superpixels.
+const SUPERPIXEL_BLOCKS: usize = 8;
+const MAX_SUPERPIXELS: usize = 240;
+/// A class that is not worth a region of its own has less than this share of all blocks.
+const LEAST_SHARE: f32 = 0.004;
+/// Most regions of what has no class, beside such as have one.
+const MOST_UNKNOWN: usize = 5;
 
-/// Blocks for each region, at least.
-const LEAST_BLOCKS: usize = 24;
-/// Rounds of clustering.
-const ROUNDS: usize = 8;
-/// How much a place counts against busyness and colour.
-const PLACE: f32 = 1.5;
-/// Noise under which a value tells nothing: that of a picture at 34 dB.
-const FLOOR: f32 = 4.0e-4;
+/// A part of a picture that is sent as one semantic feature vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Region {
+    /// A number of [`crate::sct::segmentation::classes::CLASSES`]; none where no network knows it.
+    pub class: Option<u8>,
+    /// The sum of the importance of its blocks, at least zero; zero for what the user does not want to keep.
+    pub importance: f32,
+}
 
-/// The regions of a picture of `across` × `down` blocks.
+/// The regions of a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Analysis {
     /// Blocks from left to right.
@@ -23,49 +54,11 @@ pub struct Analysis {
     pub down: usize,
     /// The region of each block, row by row.
     pub of_block: Vec<u8>,
-    /// 1 to [`MAX_REGIONS`] regions of falling importance, each with at least one block.
+    /// 1 to [`MAX_REGIONS`] regions of at least one block each, the most important first.
     pub regions: Vec<Region>,
 }
 
-/// A semantic feature vector: what belongs together.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Region {
-    /// The class that a segmentation network saw in it.
-    pub class: Option<u8>,
-    /// The sum of the importance map over its blocks, ≥ 0.
-    pub importance: f32,
-}
-
 impl Analysis {
-    /// From a region and an importance for each block; regions are ordered, and those without a block left out.
-    pub fn new(
-        across: usize,
-        down: usize,
-        of_block: &[u8],
-        importance: &[f32],
-        class: impl Fn(u8) -> Option<u8>,
-    ) -> Self {
-        let mut found: Vec<(u8, f32)> = Vec::new();
-        for (&region, &importance) in of_block.iter().zip(importance) {
-            let importance = if importance.is_finite() { importance.max(0.0) } else { 0.0 };
-            match found.iter_mut().find(|(known, _)| *known == region) {
-                Some((_, sum)) => *sum += importance,
-                None => found.push((region, importance)),
-            }
-        }
-        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let place = |region: &u8| found.iter().position(|(known, _)| known == region).unwrap_or(0) as u8;
-        Self {
-            across,
-            down,
-            of_block: of_block.iter().map(place).collect(),
-            regions: found
-                .iter()
-                .map(|&(region, importance)| Region { class: class(region), importance })
-                .collect(),
-        }
-    }
-
     /// Blocks of each region.
     pub fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.regions.len()];
@@ -73,91 +66,219 @@ impl Analysis {
         sizes
     }
 
-    /// Importance of each region for a block of it, over the mean of the picture.
+    /// Importance a block of each region; the mean over the blocks of the picture is one.
     pub fn densities(&self) -> Vec<f32> {
-        let sum: f32 = self.regions.iter().map(|region| region.importance).sum();
-        let mean = sum / self.of_block.len().max(1) as f32;
-        let density = |(region, size): (&Region, usize)| {
-            if mean > 0.0 { region.importance / size.max(1) as f32 / mean } else { 1.0 }
-        };
-        self.regions.iter().zip(self.sizes()).map(density).collect()
+        let total: f32 = self.regions.iter().map(|region| region.importance).sum();
+        let mean = total / self.of_block.len().max(1) as f32;
+        let density = |(region, size): (&Region, usize)| region.importance / (size.max(1) as f32 * mean);
+        let densities = self.regions.iter().zip(self.sizes()).map(density);
+        if mean > 0.0 { densities.collect() } else { vec![1.0; self.regions.len()] }
+    }
+
+    /// How much the densities differ: their standard deviation over the blocks, with a mean of one.
+    pub fn spread(&self) -> f32 {
+        let blocks = self.of_block.len().max(1) as f32;
+        let squares = self.densities().into_iter().zip(self.sizes());
+        let variance: f32 = squares.map(|(density, size)| size as f32 * (density - 1.0).powi(2)).sum();
+        (variance / blocks).sqrt()
     }
 }
 
-/// The number of a class by its name.
-pub fn class_by_name(_name: &str) -> Option<u8> {
-    None
+/// Everything that an analysis found, for those who want to see it.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// The regions.
+    pub analysis: Analysis,
+    /// The class of each block; [`OTHER`] where none is known.
+    pub classes: Vec<u8>,
+    /// The importance of each block that the scores are sums of; its mean is one.
+    pub importance: Vec<f32>,
+    /// Whether there is anything in the picture of what the user wants to keep.
+    pub kept: bool,
 }
 
-/// The regions of a picture, from the `values` of its blocks (channel by channel) and the variance of each channel: clusters
-/// of blocks that are alike in place, busyness and colour; a block's importance is the entropy of its values.
-pub fn analyse(values: &[f32], variance: &[f32], across: usize, down: usize) -> Analysis {
-    let blocks = across * down;
-    let mut entropy = vec![0.0_f32; blocks];
-    for (channel, values) in values.chunks_exact(blocks).enumerate().take(CHANNELS) {
-        let worth = variance[channel];
-        for (sum, value) in entropy.iter_mut().zip(values) {
-            *sum += 0.5 * (1.0 + worth * value * value / FLOOR).log2();
-        }
+/// The regions of a picture. `entropy`: of each block, as [`importance::entropy`] measures it; `segmenter`: without one, no
+/// block has a class.
+pub fn analyse(
+    picture: &Picture,
+    entropy: &[f32],
+    options: &Options,
+    segmenter: Option<&Segmenter>,
+) -> Result<Analysis, ModelError> {
+    inspect(picture, entropy, options, segmenter).map(|inspection| inspection.analysis)
+}
+
+/// As [`analyse`], with all that it found on the way.
+pub fn inspect(
+    picture: &Picture,
+    entropy: &[f32],
+    options: &Options,
+    segmenter: Option<&Segmenter>,
+) -> Result<Inspection, ModelError> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let (across, down) = (width.div_ceil(BLOCK), height.div_ceil(BLOCK));
+    if entropy.len() != across * down {
+        return Err(ModelError::Internal(format!(
+            "the entropy of {} blocks was given for a picture of {across} x {down}",
+            entropy.len()
+        )));
     }
-    let most = (blocks / LEAST_BLOCKS).clamp(1, MAX_REGIONS);
-    let mean = entropy.iter().sum::<f32>() / blocks as f32 + 1.0e-3;
-    let points: Vec<[f32; 6]> = (0..blocks)
-        .map(|block| {
-            let colour = |channel: usize| {
-                let at = channel * blocks + block;
-                values.get(at).map_or(0.0, |value| value / variance[channel].sqrt().max(1.0e-6))
-            };
-            [
-                PLACE * (block % across) as f32 / across as f32,
-                PLACE * (block / across) as f32 / down as f32,
-                entropy[block] / mean,
-                0.3 * colour(0).clamp(-3.0, 3.0),
-                0.15 * colour(1).clamp(-3.0, 3.0),
-                0.15 * colour(2).clamp(-3.0, 3.0),
-            ]
-        })
-        .collect();
-    let distance = |a: &[f32; 6], b: &[f32; 6]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-    let nearest = |point: &[f32; 6], centres: &[[f32; 6]]| {
-        let by = |at: &usize| distance(point, &centres[*at]);
-        (0..centres.len()).min_by(|a, b| by(a).total_cmp(&by(b))).unwrap_or(0) as u8
+    let classes = match segmenter {
+        Some(segmenter) => segmenter.segment(picture)?.majority(width, height, BLOCK),
+        None => vec![OTHER; across * down],
     };
-    let mut centres: Vec<[f32; 6]> = (0..most).map(|at| points[(2 * at + 1) * blocks / (2 * most)]).collect();
-    for _ in 0..ROUNDS {
-        let mut sums = vec![([0.0_f32; 6], 0_u32); most];
-        for point in &points {
-            let sum = &mut sums[usize::from(nearest(point, &centres))];
-            sum.0.iter_mut().zip(point).for_each(|(sum, value)| *sum += value);
-            sum.1 += 1;
+    let mut importance = importance::measure(picture, entropy, &classes, options, segmenter)?;
+    let wanted = options.keep.as_ref().map(|keep| keep.blocks(&classes, across, down));
+    let kept = wanted.as_ref().is_none_or(|wanted| wanted.contains(&true));
+    if let Some(wanted) = wanted.as_ref().filter(|_| kept) {
+        for (value, &wanted) in importance.iter_mut().zip(wanted) {
+            *value = if wanted { *value } else { 0.0 };
         }
-        for (centre, (sum, count)) in centres.iter_mut().zip(sums) {
-            if count > 0 {
-                *centre = sum.map(|value| value / count as f32);
+        importance::normalise(&mut importance);
+    }
+    let protected = |class: usize| match &options.keep {
+        Some(Keep::Classes(classes)) => classes.contains(&(class as u8)),
+        _ => CLASSES[class].prior > 1.0,
+    };
+    let mask = match &options.keep {
+        Some(Keep::Mask(_)) => wanted.as_deref().filter(|_| kept),
+        _ => None,
+    };
+    let cut = Cut { picture, across, classes: &classes, protected: &protected };
+    let analysis = match mask {
+        // What is kept and what is not have no region in common.
+        Some(mask) if mask.contains(&false) => {
+            let half = |side: bool| -> Vec<bool> { mask.iter().map(|&kept| kept == side).collect() };
+            let (inner, mut regions) = cut.regions(&half(true), MAX_REGIONS / 2);
+            let (outer, others) = cut.regions(&half(false), MAX_REGIONS / 2);
+            let first = regions.len() as u8;
+            regions.extend(others);
+            let pairs = inner.into_iter().zip(outer).zip(mask);
+            let of_block = pairs.map(|((inner, outer), &kept)| if kept { inner } else { first + outer });
+            scored(across, of_block.collect(), &regions, &importance)
+        }
+        _ => {
+            let (of_block, regions) = cut.regions(&vec![true; across * down], MAX_REGIONS);
+            scored(across, of_block, &regions, &importance)
+        }
+    };
+    Ok(Inspection { analysis, classes, importance, kept })
+}
+
+/// Adds up scores, and puts the most important region first.
+fn scored(across: usize, of_block: Vec<u8>, classes: &[Option<u8>], importance: &[f32]) -> Analysis {
+    let mut scores = vec![0.0_f64; classes.len()];
+    for (&region, &value) in of_block.iter().zip(importance) {
+        scores[usize::from(region)] += f64::from(value);
+    }
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    let mut place = vec![0_u8; classes.len()];
+    order.iter().enumerate().for_each(|(to, &from)| place[from] = to as u8);
+    let regions =
+        order.iter().map(|&from| Region { class: classes[from], importance: scores[from] as f32 }).collect();
+    let down = of_block.len() / across;
+    let of_block = of_block.into_iter().map(|region| place[usize::from(region)]).collect();
+    Analysis { across, down, of_block, regions }
+}
+
+/// What is cut into regions.
+struct Cut<'a> {
+    picture: &'a Picture,
+    across: usize,
+    classes: &'a [u8],
+    /// Whether a class keeps a region of its own, however small.
+    protected: &'a dyn Fn(usize) -> bool,
+}
+
+impl Cut<'_> {
+    /// The region of each block of those that are `inside` (of the others, zero), and the class of each region.
+    fn regions(&self, inside: &[bool], most: usize) -> (Vec<u8>, Vec<Option<u8>>) {
+        let mut counts = [0_usize; COUNT];
+        for (&class, _) in self.classes.iter().zip(inside).filter(|(_, inside)| **inside) {
+            counts[usize::from(class)] += 1;
+        }
+        let blocks: usize = counts.iter().sum();
+        let mut own: Vec<usize> = (1..COUNT)
+            .filter(|&class| {
+                let worth = counts[class] as f32 >= LEAST_SHARE * blocks as f32;
+                counts[class] > 0 && (worth || (self.protected)(class))
+            })
+            .collect();
+        // The last places go to what has no class; until there is room, the smallest class that nobody asks for goes there.
+        let known: usize = own.iter().map(|&class| counts[class]).sum();
+        let room = if known < blocks { most - 1 } else { most };
+        own.sort_by_key(|&class| (!(self.protected)(class), std::cmp::Reverse(counts[class])));
+        own.truncate(if own.len() > room { most - 1 } else { room });
+        let mut of_block = vec![0_u8; self.classes.len()];
+        let mut rest = vec![false; self.classes.len()];
+        for (at, &class) in self.classes.iter().enumerate().filter(|(at, _)| inside[*at]) {
+            match own.iter().position(|&own| own == usize::from(class)) {
+                Some(region) => of_block[at] = region as u8,
+                None => rest[at] = true,
             }
         }
+        let mut regions: Vec<Option<u8>> = own.iter().map(|&class| Some(class as u8)).collect();
+        if rest.contains(&true) {
+            let most = (most - own.len()).min(if own.is_empty() { most } else { MOST_UNKNOWN });
+            let (clusters, count) = self.clusters(&rest, most);
+            for (at, cluster) in clusters.into_iter().enumerate().filter(|(at, _)| rest[*at]) {
+                of_block[at] = (own.len() + cluster) as u8;
+            }
+            regions.extend(std::iter::repeat_n(None, count));
+        }
+        (of_block, regions)
     }
-    let of_block: Vec<u8> = points.iter().map(|point| nearest(point, &centres)).collect();
-    Analysis::new(across, down, &of_block, &entropy, |_| None)
+
+    /// Cuts blocks by how they look; tells the cluster of each of them, and how many there are.
+    fn clusters(&self, rest: &[bool], most: usize) -> (Vec<usize>, usize) {
+        let (width, height) = (self.picture.width() as usize, self.picture.height() as usize);
+        let (across, down) = (self.across, rest.len() / self.across);
+        let small = |side: &usize| rest.len() * side * side <= MAX_REDUCED;
+        let side = SIDES.into_iter().find(small).unwrap_or(1);
+        let to = |pixels: usize, blocks: usize| (pixels * side).div_ceil(BLOCK).clamp(1, blocks * side);
+        let (columns, rows) = (to(width, across), to(height, down));
+        let lab = lab(&resized(self.picture, columns, rows));
+        let wanted = (rest.len() / SUPERPIXEL_BLOCKS).clamp(1, MAX_SUPERPIXELS);
+        let (labels, count) = slic(&lab, columns, wanted);
+        // A block is of the superpixel of its middle pixel.
+        let mut sums = vec![([0.0_f64; 6], 0_usize); count];
+        let mut superpixel = vec![0_usize; rest.len()];
+        for block in (0..rest.len()).filter(|&block| rest[block]) {
+            let (row, column) = (block / across, block % across);
+            let span = |at: usize, end: usize| (at * side).min(end - 1)..((at + 1) * side).min(end);
+            let (xs, ys) = (span(column, columns), span(row, rows));
+            let middle = |span: &std::ops::Range<usize>| span.start + (span.len() - 1) / 2;
+            superpixel[block] = labels[middle(&ys) * columns + middle(&xs)] as usize;
+            let (features, blocks) = &mut sums[superpixel[block]];
+            let look = look(&lab, columns, &xs, &ys);
+            let place = [column as f32 / across as f32, row as f32 / down as f32];
+            let all = look.into_iter().chain(place);
+            features.iter_mut().zip(all).for_each(|(sum, value)| *sum += f64::from(value));
+            *blocks += 1;
+        }
+        let groups: Vec<(Features, usize)> = sums
+            .into_iter()
+            .map(|(sums, blocks)| (sums.map(|sum| (sum / blocks.max(1) as f64) as f32), blocks))
+            .collect();
+        let (of, count) = clusters::merge(&groups, most);
+        (superpixel.into_iter().map(|superpixel| of[superpixel]).collect(), count)
+    }
+}
+
+/// Mean lightness and colour of a block, and how its lightness varies.
+fn look(
+    lab: &[[f32; 3]],
+    width: usize,
+    xs: &std::ops::Range<usize>,
+    ys: &std::ops::Range<usize>,
+) -> [f32; 4] {
+    let pixels = || ys.clone().flat_map(|y| &lab[y * width..][xs.clone()]);
+    let count = (xs.len() * ys.len()) as f32;
+    let mean = [0, 1, 2].map(|channel| pixels().map(|pixel| pixel[channel]).sum::<f32>() / count);
+    let variance = pixels().map(|pixel| (pixel[0] - mean[0]).powi(2)).sum::<f32>() / count;
+    [mean[0], mean[1], mean[2], variance.sqrt()]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_block_has_a_region_and_importances_fall() {
-        for (across, down) in [(1, 1), (48, 32), (7, 9), (300, 2)] {
-            let blocks = across * down;
-            let values: Vec<f32> =
-                (0..CHANNELS * blocks).map(|at| ((at * 7919 % 1000) as f32 - 500.0) / 3000.0).collect();
-            let analysis = analyse(&values, &[0.1; CHANNELS], across, down);
-            assert!((1..=MAX_REGIONS).contains(&analysis.regions.len()));
-            assert!(analysis.sizes().iter().all(|&size| size > 0));
-            assert!(analysis.regions.windows(2).all(|pair| pair[0].importance >= pair[1].importance));
-            let sizes = analysis.sizes();
-            let mean: f32 = analysis.densities().iter().zip(&sizes).map(|(d, &size)| d * size as f32).sum();
-            assert!((mean / blocks as f32 - 1.0).abs() < 1e-3);
-        }
-    }
-}
+mod tests;
