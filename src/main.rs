@@ -6,6 +6,7 @@ mod evaluate;
 mod exit;
 mod figures;
 mod flags;
+mod inspect;
 mod keygen;
 mod link;
 mod loopback;
@@ -51,6 +52,7 @@ enum Command {
     Measure(measure::Args),
     Models(models::Args),
     Metrics(metrics::Args),
+    Inspect(inspect::Args),
     Evaluate(evaluate::Args),
     PhyBench(phy_bench::Args),
     PhyCurve(phy_curve::Args),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Measure(args) => measure::run(args),
         Command::Models(args) => models::run(args),
         Command::Metrics(args) => metrics::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::PhyBench(args) => phy_bench::run(args),
         Command::PhyCurve(args) => phy_curve::run(args),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use semcast_models::training::{
-    self, Progress, Task, ae::Ae, paper::Paper, sct_tables, taef2::ProjectedTaef2,
+    self, Progress, Task, ae::Ae, paper::Paper, sct_tables, segment::Segmentation, taef2::ProjectedTaef2,
 };
 use semcast_models::vscc::{losses::Method, network::Scale};
 use semcast_models::{DeviceChoice, open_device};
@@ -26,6 +26,7 @@ enum System {
     Vscc(VsccArgs),
     Taef2(Taef2Args),
     SctTables(SctTablesArgs),
+    Segment(SegmentArgs),
 }
 
 /// Count the tables of sct-modular: how likely each quantised value is in its context
@@ -105,6 +106,25 @@ struct Taef2Args {
     pool: u32,
 }
 
+/// Train the segmentation network that comes with the program, from two published ones
+#[derive(ClapArgs)]
+struct SegmentArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Teacher of things: ESPNetv2 trained on Pascal VOC, such as espnetv2_s_2.0_pascal_384x384.pth
+    #[arg(long, value_name = "FILE")]
+    things: PathBuf,
+    /// Teacher of streets: ESPNet or ESPNetv2 trained on Cityscapes, such as espnet_p_2_q_8.pth
+    #[arg(long, value_name = "FILE")]
+    streets: PathBuf,
+    /// Crops a step
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: u16,
+    /// Crops that are labelled before the first step; their labels are kept in --out
+    #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u32).range(64..=1_000_000))]
+    pool: u32,
+}
+
 /// What all trainings share.
 #[derive(ClapArgs)]
 struct RunArgs {
@@ -169,6 +189,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let files = transform_weights(&args.transform_weights)?;
             let (pool, folder) = (args.pool as usize, args.run.out.clone());
             train(&ProjectedTaef2::new(files, args.batch.into(), args.crop.into(), pool, folder)?, args.run)
+        }
+        System::Segment(args) => {
+            let read = |path: &PathBuf| {
+                let unread = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+                std::fs::read(path).map_err(unread)
+            };
+            let (things, streets) = (read(&args.things)?, read(&args.streets)?);
+            let (pool, folder) = (args.pool as usize, args.run.out.clone());
+            train(&Segmentation::new(things, streets, args.batch.into(), pool, folder)?, args.run)
         }
     }
 }
