@@ -103,6 +103,8 @@ pub struct Args {
     allocation: Allocation,
     #[command(flatten)]
     semantics: Semantics,
+    #[command(flatten)]
+    segmentation: flags::SegmentationChoice,
     /// Forget the results that are there
     #[arg(long)]
     fresh: bool,

@@ -1,13 +1,18 @@
 //! Flags that several subcommands share, and how they become a configuration.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use semcast_common::{
-    config::{Config, ModelDevice, Overrides, Transform},
+    config::{Config, ModelDevice, Overrides, Sct, Segmentation, Transform},
     control::{Identity, Peers},
     telemetry,
 };
+use semcast_models::sct::segmentation::{Choice, ClassifierFiles, NetworkName};
 use semcast_models::{DeviceChoice, SystemOptions};
 use semcast_phy::numerology::Numerology;
 
@@ -88,6 +93,38 @@ impl TransformChoice {
             "ae.transform_weights",
             &self.transform_weights,
         );
+    }
+}
+
+/// What tells a sender of regions what it sees.
+#[derive(Args, Default, Clone)]
+pub struct SegmentationChoice {
+    /// Network that tells sct-modular and sct-integrated what a place shows: small (comes with semcast), espnet, espnetv2, none
+    #[arg(long, value_name = "NAME", value_parser = ["small", "espnet", "espnetv2", "none"])]
+    pub segmentation: Option<String>,
+    /// Its weights, for espnet and espnetv2: a file such as espnet_p_2_q_8.pth
+    #[arg(long, value_name = "FILE")]
+    pub segmentation_weights: Option<String>,
+    /// SqueezeNet 1.1, whose class is what gradcam is about then: ncnn's .param (its .bin beside it), torchvision's .pth, or
+    /// .safetensors
+    #[arg(long, value_name = "FILE")]
+    pub classifier: Option<String>,
+}
+
+impl SegmentationChoice {
+    /// Adds the flags that were given.
+    pub fn add_to(&self, overrides: &mut Overrides) {
+        overrides
+            .set("--segmentation", "sct.segmentation", self.segmentation.clone())
+            .set("--segmentation-weights", "sct.segmentation_weights", self.segmentation_weights.clone())
+            .set("--classifier", "sct.classifier", self.classifier.clone());
+    }
+
+    /// What the flags choose where there is no configuration; files are read.
+    pub fn choice(&self) -> anyhow::Result<Choice> {
+        let mut overrides = Overrides::default();
+        self.add_to(&mut overrides);
+        segmentation(&Config::load(None, [], &overrides)?.sct)
     }
 }
 
@@ -226,7 +263,43 @@ pub fn system_options(config: &Config) -> anyhow::Result<SystemOptions> {
             Some(transform_weights(&paths)?.into())
         }
     };
-    Ok(SystemOptions { variance: config.transmitter.variance, taef2 })
+    let segmentation = segmentation(&config.sct)?;
+    Ok(SystemOptions { variance: config.transmitter.variance, taef2, segmentation })
+}
+
+/// What tells a sender what it sees; files are read.
+fn segmentation(chosen: &Sct) -> anyhow::Result<Choice> {
+    let read = |path: &Path| -> anyhow::Result<Arc<[u8]>> {
+        let bytes = std::fs::read(path)
+            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
+        Ok(bytes.into())
+    };
+    let network = match chosen.segmentation {
+        Segmentation::Small => Some(NetworkName::Small),
+        Segmentation::Espnet => Some(NetworkName::EspNet),
+        Segmentation::Espnetv2 => Some(NetworkName::EspNetV2),
+        Segmentation::None => None,
+    };
+    let weights = chosen.segmentation_weights.as_deref().map(|path| read(Path::new(path))).transpose()?;
+    let lacking = match (network, &weights, &chosen.classifier) {
+        (Some(NetworkName::EspNet | NetworkName::EspNetV2), None, _) => {
+            Some("needs --segmentation-weights FILE: docs/SEMANTICS.md tells where to get it")
+        }
+        (None, Some(_), _) => Some("none has no --segmentation-weights"),
+        (None, _, Some(_)) => Some("none: --classifier needs a segmentation network beside it"),
+        _ => None,
+    };
+    if let Some(lacking) = lacking {
+        return Err(Failure::Usage(format!("--segmentation {lacking}")).into());
+    }
+    let classifier = match chosen.classifier.as_deref().map(Path::new) {
+        None => None,
+        Some(path) if path.extension().is_some_and(|extension| extension == "param") => {
+            Some(ClassifierFiles::Ncnn(read(path)?, read(&path.with_extension("bin"))?))
+        }
+        Some(path) => Some(ClassifierFiles::Checkpoint(read(path)?)),
+    };
+    Ok(Choice { network, weights, classifier })
 }
 
 /// The contents of the two files of a transform.

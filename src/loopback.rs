@@ -84,6 +84,8 @@ pub struct Setup {
     #[command(flatten)]
     transform: flags::TransformChoice,
     #[command(flatten)]
+    segmentation: flags::SegmentationChoice,
+    #[command(flatten)]
     device: flags::Device,
     /// Step of the MCS ladder for coded payloads, instead of what the SNR suggests
     #[arg(long, value_name = "INDEX")]
@@ -100,6 +102,7 @@ impl Setup {
         self.channel.add_to(&mut overrides);
         self.sending.add_to(&mut overrides);
         self.transform.add_to(&mut overrides);
+        self.segmentation.add_to(&mut overrides);
         overrides
             .set("--device", "transmitter.device", self.device.device.clone())
             .set("--device", "receiver.device", self.device.device.clone())

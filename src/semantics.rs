@@ -21,7 +21,8 @@ pub struct Semantics {
     /// Whom a picture is for: people or machine
     #[arg(long = "for", value_name = "WHOM")]
     purpose: Option<Purpose>,
-    /// What makes a region important: entropy, saliency, gradcam, mix, or a picture file, bright where it matters
+    /// What makes a region important: entropy, saliency, gradcam; mix: entropy and twice saliency for people, or
+    /// gradcam for a machine; mix:E,S,G: so many parts of each; or a picture file, bright where it matters
     #[arg(long, value_name = "WHAT|FILE")]
     importance: Option<String>,
     /// Regions to keep: classes, as in person,car, or a picture file, bright over what is to be kept

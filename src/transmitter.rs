@@ -16,6 +16,8 @@ pub struct Args {
     #[command(flatten)]
     transform: flags::TransformChoice,
     #[command(flatten)]
+    segmentation: flags::SegmentationChoice,
+    #[command(flatten)]
     device: flags::Device,
     #[command(flatten)]
     keys: flags::Keys,
@@ -41,6 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     args.sending.add_to(&mut overrides);
     args.keys.add_to(&mut overrides);
     args.transform.add_to(&mut overrides);
+    args.segmentation.add_to(&mut overrides);
     overrides
         .set("--device", "transmitter.device", args.device.device.clone())
         .set("--air", "air.transmit_addr", args.air.clone())

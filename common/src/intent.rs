@@ -97,21 +97,78 @@ pub enum Importance {
     Mix,
     /// A map that the user brings: the brighter, the more important.
     Map(Raster),
+    /// So many parts of each.
+    Parts(Parts),
+}
+
+/// Parts of a mixture of maps, each of which has a mean of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Parts {
+    /// Of the entropy.
+    pub entropy: u8,
+    /// Of the saliency.
+    pub saliency: u8,
+    /// Of Grad-CAM.
+    pub gradcam: u8,
+}
+
+impl Parts {
+    /// A part of entropy and two of saliency for people, or of Grad-CAM for a machine.
+    pub fn of(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::People => Self { entropy: 1, saliency: 2, gradcam: 0 },
+            Purpose::Machine => Self { entropy: 1, saliency: 0, gradcam: 2 },
+        }
+    }
 }
 
 impl Importance {
     /// Names used by `--importance`; anything else is a file.
     pub const NAMES: [&str; 4] = ["entropy", "saliency", "gradcam", "mix"];
 
-    /// By name.
+    /// By name; or `mix:E,S,G` with parts of 0 to 255, not all 0.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "entropy" => Self::Entropy,
             "saliency" => Self::Saliency,
             "gradcam" => Self::Gradcam,
             "mix" => Self::Mix,
-            _ => return None,
+            _ => {
+                let parts = name.strip_prefix("mix:")?.split(',').map(|part| part.trim().parse().ok());
+                match parts.collect::<Option<Vec<u8>>>()?[..] {
+                    [0, 0, 0] => return None,
+                    [entropy, saliency, gradcam] => Self::Parts(Parts { entropy, saliency, gradcam }),
+                    _ => return None,
+                }
+            }
         })
+    }
+
+    /// The name, or a short description.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Entropy => "entropy".into(),
+            Self::Saliency => "saliency".into(),
+            Self::Gradcam => "gradcam".into(),
+            Self::Mix => "mix".into(),
+            Self::Map(map) => format!("a map of {} x {}", map.width, map.height),
+            Self::Parts(Parts { entropy, saliency, gradcam }) => {
+                format!("mix:{entropy},{saliency},{gradcam}")
+            }
+        }
+    }
+
+    /// The parts of the maps that are measured; none where the user brings one.
+    pub fn parts(&self, purpose: Purpose) -> Option<Parts> {
+        let parts = |entropy, saliency, gradcam| Some(Parts { entropy, saliency, gradcam });
+        match self {
+            Self::Entropy => parts(1, 0, 0),
+            Self::Saliency => parts(0, 1, 0),
+            Self::Gradcam => parts(0, 0, 1),
+            Self::Mix => Some(Parts::of(purpose)),
+            Self::Parts(parts) => Some(*parts),
+            Self::Map(_) => None,
+        }
     }
 }
 
@@ -154,13 +211,20 @@ pub enum IntentError {
     /// Too many class names, none, or too long ones.
     #[error("{0} class names: 1 to {MAX_CLASSES}, each of 1 to {MAX_CLASS_BYTES} bytes")]
     Classes(usize),
+    /// A mixture of nothing.
+    #[error("a mixture of 0 parts of everything: at least one part must be 1 to 255")]
+    Parts,
 }
 
 impl Intent {
     /// Whether everything is within its bounds.
     pub fn check(&self) -> Result<(), IntentError> {
-        if let Importance::Map(map) = &self.importance {
-            map.check()?;
+        match &self.importance {
+            Importance::Map(map) => map.check()?,
+            Importance::Parts(Parts { entropy: 0, saliency: 0, gradcam: 0 }) => {
+                return Err(IntentError::Parts);
+            }
+            _ => {}
         }
         match &self.keep {
             None => Ok(()),
@@ -248,6 +312,18 @@ mod tests {
         assert_eq!((raster.width, raster.height), (MAX_RASTER_SIDE, 40));
         assert!(raster.check().is_ok());
         assert_eq!((raster.at(0.0, 0.0), raster.at(0.49, 0.99), raster.at(1.0, 1.0)), (10, 10, 250));
+    }
+
+    #[test]
+    fn mixtures_are_read() {
+        assert_eq!(Importance::from_name("mix"), Some(Importance::Mix));
+        let parts = Parts { entropy: 2, saliency: 1, gradcam: 255 };
+        assert_eq!(Importance::from_name("mix:2,1,255"), Some(Importance::Parts(parts)));
+        for wrong in ["", "mix:0,0,0", "mix:1,2", "mix:1,2,3,4", "mix:256,0,0", "map.png"] {
+            assert_eq!(Importance::from_name(wrong), None, "{wrong}");
+        }
+        let none = Importance::Parts(Parts { entropy: 0, saliency: 0, gradcam: 0 });
+        assert!(Intent { importance: none, ..Intent::default() }.check().is_err());
     }
 
     #[test]

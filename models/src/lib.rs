@@ -169,6 +169,8 @@ pub struct SystemOptions {
     pub taef2: Option<std::sync::Arc<[Vec<u8>; 2]>>,
     /// How `vae` and `vscc` tell the variance of their values. A receiver learns it from each message.
     pub variance: VarianceChoice,
+    /// What tells a sender of `sct-modular` and `sct-integrated` what a place of a picture shows.
+    pub segmentation: sct::segmentation::Choice,
 }
 
 /// Makes a system. Classical codecs always run on the CPU.
@@ -188,8 +190,10 @@ pub fn system(
         },
         SystemId::Vae => Box::new(variational(weights::VAE)?),
         SystemId::Vscc => Box::new(variational(weights::VSCC)?),
-        SystemId::SctModular => Box::new(sct::Sct::new(sct::Kind::Modular, device)?),
-        SystemId::SctIntegrated => Box::new(sct::Sct::new(sct::Kind::Integrated, device)?),
+        SystemId::SctModular => Box::new(sct::Sct::new(sct::Kind::Modular, &options.segmentation, device)?),
+        SystemId::SctIntegrated => {
+            Box::new(sct::Sct::new(sct::Kind::Integrated, &options.segmentation, device)?)
+        }
     })
 }
 

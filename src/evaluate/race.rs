@@ -175,7 +175,7 @@ impl<'a> Runner<'a> {
         encodings: &mut Vec<Encoded>,
     ) -> anyhow::Result<Outcome> {
         let Self { settings, device, systems, chain, ideal, metrics: measures } = self;
-        let system = system(trial, systems, device)?;
+        let system = system(trial, systems, settings, device)?;
         let channel = ChannelConfig {
             profile: trial.channel.parse()?,
             snr_db: Some(trial.snr_db),
@@ -189,7 +189,7 @@ impl<'a> Runner<'a> {
                 Rate::Step(mcs) => budget(trial.cbr, &loaded.content, mcs),
                 Rate::Bits(bits) => {
                     let symbols = (trial.cbr * original.values() as f64) as usize;
-                    Budget { symbols, bytes: (symbols as f64 * bits / 8.0) as usize }
+                    Budget::new(symbols, (symbols as f64 * bits / 8.0) as usize)
                 }
             };
             used = match encodings.iter().position(|encoded| encoded.budget == budget) {
@@ -270,12 +270,15 @@ impl Encoded {
 fn system<'a>(
     trial: &Trial,
     systems: &'a mut Vec<Box<dyn System>>,
+    settings: &Settings,
     device: &OpenDevice,
 ) -> anyhow::Result<&'a mut Box<dyn System>> {
     let index = match systems.iter().position(|system| system.id() == trial.system) {
         Some(index) => index,
         None => {
-            let mut system = semcast_models::system(trial.system, device, &SystemOptions::default())?;
+            let options =
+                SystemOptions { segmentation: settings.segmentation.clone(), ..SystemOptions::default() };
+            let mut system = semcast_models::system(trial.system, device, &options)?;
             system.warm_up()?;
             systems.push(system);
             systems.len() - 1

@@ -7,6 +7,7 @@ use semcast_common::{
     intent::{Importance, Intent, Keep, Raster},
     message::SystemId,
 };
+use semcast_models::sct::segmentation::{Choice, ClassifierFiles};
 use semcast_models::{DeviceChoice, ae::weights::digest_of as model_digest_of, model_digest};
 use semcast_phy::{
     channel::{ChannelConfig, Profile},
@@ -86,6 +87,7 @@ pub struct Settings {
     pub class_names: Vec<String>,
     pub allocation: Allocation,
     pub intent: Intent,
+    pub segmentation: Choice,
     pub threads: usize,
     pub device: DeviceChoice,
     /// Files of LPIPS, and their digest if it is measured.
@@ -140,6 +142,7 @@ impl Settings {
             class_names: args.label_names.as_deref().map(names).transpose()?.unwrap_or_default(),
             allocation: args.allocation,
             intent: args.semantics.intent()?,
+            segmentation: args.segmentation.choice()?,
             threads: args.threads.map_or_else(processors, usize::from),
             device,
             lpips_digest: args.lpips.digest()?,
@@ -147,6 +150,24 @@ impl Settings {
             numerology,
             channel,
         })
+    }
+
+    /// What is to be kept of a picture and who cuts it into regions, as far as it is not as usual.
+    pub fn intent_in_words(&self) -> String {
+        let usual = Choice::default();
+        let Choice { network, weights, classifier } = &self.segmentation;
+        let mut words = vec![in_words(&self.intent)];
+        if *network != usual.network {
+            words.push(format!("segmentation {}", network.map_or("none", |network| network.name())));
+        }
+        words.extend(weights.iter().map(|weights| format!("by {}", model_digest_of(weights))));
+        words.extend(classifier.iter().map(|files| match files {
+            ClassifierFiles::Ncnn(_, bytes) | ClassifierFiles::Checkpoint(bytes) => {
+                format!("classifier {}", model_digest_of(bytes))
+            }
+        }));
+        words.retain(|words| !words.is_empty());
+        words.join(", ")
     }
 
     /// The figures that are measured.
@@ -182,7 +203,7 @@ impl Settings {
                                     feedback: self.feedback,
                                     max_resends: self.max_resends,
                                     allocation: self.allocation,
-                                    intent: in_words(&self.intent),
+                                    intent: self.intent_in_words(),
                                     lpips_weights: self.lpips_digest.clone(),
                                     code: self.code,
                                     labels_digest: picture.labels_digest.clone(),
@@ -205,7 +226,7 @@ fn names(path: &std::path::Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// What is to be kept of a picture: what is not as usual, maps by their digest.
-pub fn in_words(intent: &Intent) -> String {
+fn in_words(intent: &Intent) -> String {
     let digest = |raster: &Raster| {
         let bytes = [&raster.width.to_le_bytes()[..], &raster.height.to_le_bytes(), &raster.values].concat();
         model_digest_of(&bytes).to_string()
@@ -224,6 +245,7 @@ pub fn in_words(intent: &Intent) -> String {
         Importance::Saliency => words.push("importance saliency".into()),
         Importance::Gradcam => words.push("importance gradcam".into()),
         Importance::Map(map) => words.push(format!("importance {}", digest(map))),
+        Importance::Parts(_) => words.push(format!("importance {}", intent.importance.describe())),
     }
     match &intent.keep {
         None => {}

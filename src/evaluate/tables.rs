@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Code, Feedback, ideal,
-    settings::{Settings, in_words},
+    settings::Settings,
     summary::{Group, LEAST_SHARE, Row},
     trial::Trial,
 };
@@ -53,7 +53,7 @@ pub fn conditions(settings: &Settings) -> String {
         let name = serde_json::to_value(settings.allocation).unwrap_or_default();
         let _ = write!(words, ", resource blocks: {}", name.as_str().unwrap_or_default());
     }
-    let intent = in_words(&settings.intent);
+    let intent = settings.intent_in_words();
     if !intent.is_empty() {
         let _ = write!(words, ", {intent}");
     }
@@ -111,7 +111,7 @@ fn json(settings: &Settings, groups: &[Group]) -> serde_json::Value {
         "feedback": settings.feedback,
         "max_resends": settings.max_resends,
         "allocation": settings.allocation,
-        "intent": in_words(&settings.intent),
+        "intent": settings.intent_in_words(),
         "lost_pictures": "count as grey",
         "groups": groups,
     })

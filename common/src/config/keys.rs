@@ -114,6 +114,17 @@ pub const KEYS: &[Key] = &[
         "for taef2, its two files: taef2_encoder.pth and taef2_decoder.pth, or the same as safetensors",
         Rule::TextList,
     ),
+    key(
+        "sct.segmentation",
+        "what tells a sender of sct-modular and sct-integrated what it sees: small, espnet, espnetv2, or none",
+        Rule::Choice(&["small", "espnet", "espnetv2", "none"]),
+    ),
+    key("sct.segmentation_weights", "file of espnet or espnetv2, such as espnet_p_2_q_8.pth", Rule::Text),
+    key(
+        "sct.classifier",
+        "SqueezeNet 1.1, whose class gradcam is about then: ncnn's .param, torchvision's .pth, or .safetensors",
+        Rule::Text,
+    ),
     key("log.filter", "what is logged, such as info or semcast_phy=debug,warn", Rule::Text),
 ];
 

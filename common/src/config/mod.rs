@@ -15,7 +15,8 @@ use toml::{Table, Value};
 
 pub use keys::{KEYS, Key};
 pub use sections::{
-    Ae, Air, Allocation, Config, Control, Log, ModelDevice, Pacing, Radio, Receiver, Transform, Transmitter,
+    Ae, Air, Allocation, Config, Control, Log, ModelDevice, Pacing, Radio, Receiver, Sct, Segmentation,
+    Transform, Transmitter,
 };
 pub use value::Rule;
 

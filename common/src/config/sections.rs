@@ -23,6 +23,8 @@ pub struct Config {
     pub receiver: Receiver,
     /// The system `ae`, which both ends must set alike.
     pub ae: Ae,
+    /// The systems `sct-modular` and `sct-integrated`.
+    pub sct: Sct,
     /// Logging.
     pub log: Log,
 }
@@ -251,6 +253,35 @@ pub struct Ae {
     pub transform: Transform,
     /// Files of a transform that does not come with the program.
     pub transform_weights: Vec<String>,
+}
+
+/// Which network tells a sender what the places of its pictures show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Segmentation {
+    /// The one that comes with the program.
+    #[default]
+    Small,
+    /// ESPNet, whose file the user names.
+    Espnet,
+    /// ESPNetv2, whose file the user names.
+    Espnetv2,
+    /// None.
+    None,
+}
+
+/// The systems `sct-modular` and `sct-integrated`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sct {
+    /// What tells a sender what it sees.
+    pub segmentation: Segmentation,
+    /// File of a network that does not come with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segmentation_weights: Option<String>,
+    /// File of a classifier, whose class Grad-CAM is about then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<String>,
 }
 
 /// Logging.

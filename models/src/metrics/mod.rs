@@ -31,7 +31,7 @@ mod by_class;
 #[cfg(test)]
 mod formula;
 mod lpips;
-mod ncnn;
+pub(crate) mod ncnn;
 mod niqe;
 pub mod sets;
 pub mod squeezenet;

@@ -231,6 +231,20 @@ impl Backbone {
         if pooled.iter().all(|value| value.is_finite()) { Ok(pooled) } else { Err(MetricError::NoNumbers) }
     }
 
+    /// The features of the last layer for a picture whose sides are at most those of a tile: rows, columns, and values, channel
+    /// by channel.
+    pub(crate) fn last(&self, picture: &Picture) -> Result<(usize, usize, Vec<f32>), MetricError> {
+        let mut found = (0, 0, Vec::new());
+        self.for_each_tile(&[picture], |tap, features| {
+            if tap == TAPS - 1 {
+                let [_, _, height, width] = features.dims();
+                found = (height, width, numbers(features)?);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Gives, tile after tile of pictures that are of one size, the number of a layer and its features
     /// `[pictures, channels, height, width]`; together they are those of the whole pictures.
     pub(super) fn for_each_tile(

@@ -403,7 +403,7 @@ pub(crate) mod tests {
             Kind::Integrated => Coding::Integrated(Some(0.25)),
         };
         let region = |at: usize| MapRegion {
-            class: (at % 2 == 0).then_some(at as u8),
+            class: (at.is_multiple_of(2)).then_some(at as u8),
             density: 2.0,
             colour: [at as u8, 7, 255],
             coding: coding(at),

@@ -46,6 +46,7 @@ use crate::{Budget, Decoded, ModelError, OpenDevice, System, check_origin};
 use analysis::Analysis;
 use map::{Coding, Map, Quantiser};
 use modular::{Candidate, Layout};
+use segmentation::{Choice, Segmenter};
 use side::Side;
 use tables::Tables;
 
@@ -65,6 +66,7 @@ pub struct Sct {
     kind: Kind,
     transform: Convolutional,
     tables: Tables,
+    segmenter: Option<Segmenter>,
     digest: ModelDigest,
 }
 
@@ -91,20 +93,17 @@ impl Kind {
 }
 
 impl Sct {
-    /// With the weights that come with the program.
-    pub fn new(kind: Kind, device: &OpenDevice) -> Result<Self, ModelError> {
-        Self::with_weights(kind, weights::DEFAULT.to_vec(), device)
-    }
-
-    /// With the bytes of another weight file.
-    pub fn with_weights(kind: Kind, bytes: Vec<u8>, device: &OpenDevice) -> Result<Self, ModelError> {
+    /// With the weights that come with the program; `segmentation`: which network tells a sender what it sees.
+    pub fn new(kind: Kind, segmentation: &Choice, device: &OpenDevice) -> Result<Self, ModelError> {
         let unread = |what: &str, error: String| {
             ModelError::Internal(format!("the {what} of {} do not load: {error}", kind.system()))
         };
+        let bytes = weights::DEFAULT.to_vec();
         let digest = weights::digest(kind, &bytes);
         let network = from_bytes(bytes, &device.device).map_err(|error| unread("weights", error))?;
         let tables = Tables::parse(tables::DEFAULT).map_err(|error| unread("tables", error))?;
-        Ok(Self { kind, transform: Convolutional::new(network, device)?, tables, digest })
+        let segmenter = segmentation.open(device)?;
+        Ok(Self { kind, transform: Convolutional::new(network, device)?, tables, segmenter, digest })
     }
 
     /// Picture → features of falling importance: the map, then the regions that are sent.
@@ -118,7 +117,8 @@ impl Sct {
         let side = Side { width: picture.width(), height: picture.height(), mean };
         let (across, down) = side.blocks();
         let values = self.transform.encode(&planes, mean, false)?.values;
-        let found = analysis::analyse(&values, self.transform.variance(), across, down);
+        let entropy = importance::entropy(&values, self.transform.variance(), across * down);
+        let found = analysis::analyse(picture, &entropy, intent, self.segmenter.as_ref())?;
         let (analysis, mut sent) = preserving::choose(found, intent)?;
         if planes.is_flat() {
             // The colour of the regions tells all.
@@ -307,8 +307,8 @@ impl Sct {
         for block in 0..blocks {
             let colour = map.regions[usize::from(map.of_block[block])].colour;
             let (row, column) = (block / code.across, block % code.across);
-            for channel in 0..3 {
-                let value = (f32::from(colour[channel]) - f32::from(known.side.mean[channel])) / 255.0;
+            for (channel, (colour, mean)) in colour.into_iter().zip(known.side.mean).enumerate() {
+                let value = (f32::from(colour) - f32::from(mean)) / 255.0;
                 for y in row * BLOCK..(row + 1) * BLOCK {
                     let start = channel * area + y * planes.width + column * BLOCK;
                     planes.values[start..start + BLOCK].fill(value);

@@ -3,7 +3,8 @@
 
 use semcast_common::intent::{Intent, Keep, Preserve};
 
-use super::analysis::{Analysis, Region, class_by_name};
+use super::analysis::{Analysis, Region};
+use super::importance::numbers;
 use crate::ModelError;
 
 /// Selective mode keeps regions whose density of importance is at least this.
@@ -33,7 +34,7 @@ pub fn choose(analysis: Analysis, intent: &Intent) -> Result<(Analysis, Vec<bool
     let selective = match intent.preserve {
         Preserve::Overall => false,
         Preserve::Selective => true,
-        Preserve::Auto => spread(&analysis) > SELECTIVE_SPREAD,
+        Preserve::Auto => analysis.spread() > SELECTIVE_SPREAD,
     };
     let (analysis, chosen) = match chosen {
         None => (analysis, None),
@@ -54,10 +55,7 @@ pub fn choose(analysis: Analysis, intent: &Intent) -> Result<(Analysis, Vec<bool
 }
 
 fn of_classes(analysis: &Analysis, names: &[String]) -> Result<Vec<bool>, ModelError> {
-    let number = |name: &String| {
-        class_by_name(name).ok_or_else(|| ModelError::Choice(format!("no class is called {name:?}")))
-    };
-    let classes = names.iter().map(number).collect::<Result<Vec<u8>, _>>()?;
+    let classes = numbers(names)?;
     let wanted = |region: &Region| region.class.is_some_and(|class| classes.contains(&class));
     Ok(analysis.regions.iter().map(wanted).collect())
 }
@@ -71,22 +69,13 @@ fn raised(analysis: &Analysis, chosen: &[bool]) -> (Analysis, Vec<bool>) {
     };
     let each: Vec<f32> = (0..sizes.len()).map(density).collect();
     let importance: Vec<f32> = analysis.of_block.iter().map(|&region| each[usize::from(region)]).collect();
-    let class = |region: u8| analysis.regions[usize::from(region)].class;
-    let raised = Analysis::new(analysis.across, analysis.down, &analysis.of_block, &importance, class);
+    let classes: Vec<Option<u8>> = analysis.regions.iter().map(|region| region.class).collect();
+    let raised = Analysis::new(analysis.across, &analysis.of_block, &importance, &classes);
     let mut now = vec![false; raised.regions.len()];
     for (&before, &after) in analysis.of_block.iter().zip(&raised.of_block) {
         now[usize::from(after)] = chosen[usize::from(before)];
     }
     (raised, now)
-}
-
-/// How much the densities of importance differ: their standard deviation over the blocks.
-pub fn spread(analysis: &Analysis) -> f32 {
-    let blocks = analysis.of_block.len().max(1) as f32;
-    let densities = analysis.densities();
-    let squares =
-        densities.iter().zip(analysis.sizes()).map(|(density, size)| (density - 1.0).powi(2) * size as f32);
-    (squares.sum::<f32>() / blocks).sqrt()
 }
 
 #[cfg(test)]
@@ -99,7 +88,7 @@ mod tests {
     fn columns(importance: [f32; 4]) -> Analysis {
         let of_block: Vec<u8> = (0..8).map(|block| block % 4).collect();
         let each: Vec<f32> = (0..8).map(|block| importance[block % 4]).collect();
-        Analysis::new(4, 2, &of_block, &each, |_| None)
+        Analysis::new(4, &of_block, &each, &[None; 4])
     }
 
     fn intent(preserve: Preserve) -> Intent {

@@ -9,6 +9,7 @@ use burn::tensor::Device;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rayon::prelude::*;
+use semcast_common::intent::Intent;
 
 use super::TrainingError;
 use super::pictures::{GROUP, Pictures};
@@ -17,7 +18,8 @@ use crate::ae::network::CHANNELS;
 use crate::ae::planes::Planes;
 use crate::ae::transform::{Convolutional, Transform};
 use crate::ae::weights::from_bytes;
-use crate::sct::analysis::analyse;
+use crate::sct::analysis::{Analysis, analyse};
+use crate::sct::importance::entropy;
 use crate::sct::modular::{Layout, coefficients, quantise, write};
 use crate::sct::tables::{Counts, LEAST_EXPONENT, PER_OCTAVE, Tables};
 use crate::sct::weights;
@@ -52,12 +54,12 @@ pub struct Options {
 /// The values of a crop.
 struct Coded {
     values: Vec<f32>,
-    across: usize,
+    analysis: Analysis,
 }
 
 /// Counts, and writes the tables; returns the file's path.
 pub fn train(options: &Options, device: &OpenDevice) -> Result<PathBuf, TrainingError> {
-    if options.side % BLOCK != 0 || options.side < 4 * BLOCK {
+    if !options.side.is_multiple_of(BLOCK) || options.side < 4 * BLOCK {
         return Err(TrainingError::Setting(format!(
             "crops of {} pixels: a multiple of {BLOCK}, at least {}",
             options.side,
@@ -77,7 +79,12 @@ pub fn train(options: &Options, device: &OpenDevice) -> Result<PathBuf, Training
         for values in crops.values.chunks_exact(3 * area).take(GROUP) {
             let planes = Planes { width: options.side, height: options.side, values: values.to_vec() };
             let values = transform.encode(&planes, [0; 3], false).map_err(failed)?.values;
-            coded.push(Coded { values, across: options.side / BLOCK });
+            let side = options.side as u32;
+            let crop = planes.to_picture(side, side, [128; 3]).map_err(failed)?;
+            let entropy = entropy(&values, transform.variance(), values.len() / CHANNELS);
+            // As pictures of which nobody knows what they show.
+            let analysis = analyse(&crop, &entropy, &Intent::default(), None).map_err(failed)?;
+            coded.push(Coded { values, analysis });
         }
     }
     let (sizes, predicted) = measure(&coded, transform.variance());
@@ -104,11 +111,12 @@ fn transform(device: &Device, open: &OpenDevice) -> Result<Convolutional, Traini
 fn measure(coded: &[Coded], variance: &[f32]) -> (Vec<i16>, Vec<bool>) {
     let of_channel = |channel: usize| {
         let (mut energy, mut left, mut count) = (0.0_f64, 0.0_f64, 0_u64);
-        for Coded { values, across } in coded {
+        for Coded { values, analysis } in coded {
+            let across = analysis.across;
             let blocks = values.len() / CHANNELS;
             let plane = &values[channel * blocks..(channel + 1) * blocks];
             for (block, &value) in
-                plane.iter().enumerate().filter(|(block, _)| block % across > 0 && block >= across)
+                plane.iter().enumerate().filter(|(block, _)| block % across > 0 && *block >= across)
             {
                 let (a, b, c) = (plane[block - 1], plane[block - across], plane[block - across - 1]);
                 let prediction = (a + b - c).clamp(a.min(b), a.max(b));
@@ -127,11 +135,10 @@ fn measure(coded: &[Coded], variance: &[f32]) -> (Vec<i16>, Vec<bool>) {
 
 /// Writes all regions of a crop at all steps into counters.
 fn count(coded: &Coded, variance: &[f32], tables: &Tables) -> Counts {
-    let Coded { values, across } = coded;
+    let Coded { values, analysis } = coded;
     let blocks = values.len() / CHANNELS;
-    let analysis = analyse(values, variance, *across, blocks / across);
     let mut counts = Counts::default();
-    for layout in Layout::of(&analysis.of_block, *across, analysis.regions.len()) {
+    for layout in Layout::of(&analysis.of_block, analysis.across, analysis.regions.len()) {
         let coefficients = coefficients(values, variance, blocks, &layout);
         for step in STEPS.step_by(STEP_BY) {
             let (quantised, channels) = quantise(&coefficients, layout.blocks.len(), step);

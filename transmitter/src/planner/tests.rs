@@ -303,8 +303,7 @@ fn with_an_allocation_every_frame_has_a_share_of_every_feature() {
     let mut demodulator = Demodulator::new(Numerology::default());
     for (index, draft) in frames.iter().enumerate() {
         let header = MessageHeader::parse(&draft.control).expect("control bytes of our own");
-        let features: std::collections::BTreeSet<_> =
-            header.parts.iter().map(|part| part.feature).collect();
+        let features: std::collections::BTreeSet<_> = header.parts.iter().map(|part| part.feature).collect();
         // The last frame takes what cutting left over.
         assert!(features.len() == 3 || index + 1 == frames.len(), "frame {index}: {features:?}");
         if features.len() == 3 {

@@ -7,7 +7,7 @@
 pub type Features = [f32; 6];
 
 /// How much each of [`Features`] counts: hue over shade, place a little.
-const WEIGHT: Features = [0.7, 1.0, 1.0, 1.5, 12.0, 18.0];
+const WEIGHT: Features = [0.7, 1.0, 1.0, 1.5, 4.0, 6.0];
 /// Groups whose mean features differ by less than this are one thing, however few there are.
 const ALIKE: f32 = 36.0;
 /// Groups of at least this share of all blocks stand on their own; smaller ones are merged more readily.

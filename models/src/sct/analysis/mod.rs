@@ -12,8 +12,9 @@ pub mod reduced;
 pub mod superpixels;
 
 use semcast_common::content::Picture;
+use semcast_common::intent::{Intent, Keep};
 
-use super::importance::{self, Keep, Options};
+use super::importance;
 use super::segmentation::Segmenter;
 use super::segmentation::classes::{CLASSES, COUNT, OTHER};
 use crate::ModelError;
@@ -41,7 +42,7 @@ const MOST_UNKNOWN: usize = 5;
 pub struct Region {
     /// A number of [`crate::sct::segmentation::classes::CLASSES`]; none where no network knows it.
     pub class: Option<u8>,
-    /// The sum of the importance of its blocks, at least zero; zero for what the user does not want to keep.
+    /// The sum of the importance of its blocks, at least zero.
     pub importance: f32,
 }
 
@@ -59,6 +60,28 @@ pub struct Analysis {
 }
 
 impl Analysis {
+    /// From the region and the importance of each block, row by row, and the class of each region: scores are added up, the most
+    /// important region becomes the first, and those without a block are left out.
+    pub fn new(across: usize, of_block: &[u8], importance: &[f32], classes: &[Option<u8>]) -> Self {
+        let mut scores = vec![(0.0_f64, 0_usize); classes.len()];
+        for (&region, &value) in of_block.iter().zip(importance) {
+            let (score, blocks) = &mut scores[usize::from(region)];
+            *score += if value.is_finite() { f64::from(value.max(0.0)) } else { 0.0 };
+            *blocks += 1;
+        }
+        let mut order: Vec<usize> = (0..classes.len()).filter(|&region| scores[region].1 > 0).collect();
+        order.sort_by(|&a, &b| scores[b].0.total_cmp(&scores[a].0).then(a.cmp(&b)));
+        let mut place = vec![0_u8; classes.len()];
+        order.iter().enumerate().for_each(|(to, &from)| place[from] = to as u8);
+        let region = |&from: &usize| Region { class: classes[from], importance: scores[from].0 as f32 };
+        Self {
+            across,
+            down: of_block.len() / across.max(1),
+            of_block: of_block.iter().map(|&region| place[usize::from(region)]).collect(),
+            regions: order.iter().map(region).collect(),
+        }
+    }
+
     /// Blocks of each region.
     pub fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.regions.len()];
@@ -93,8 +116,6 @@ pub struct Inspection {
     pub classes: Vec<u8>,
     /// The importance of each block that the scores are sums of; its mean is one.
     pub importance: Vec<f32>,
-    /// Whether there is anything in the picture of what the user wants to keep.
-    pub kept: bool,
 }
 
 /// The regions of a picture. `entropy`: of each block, as [`importance::entropy`] measures it; `segmenter`: without one, no
@@ -102,17 +123,17 @@ pub struct Inspection {
 pub fn analyse(
     picture: &Picture,
     entropy: &[f32],
-    options: &Options,
+    intent: &Intent,
     segmenter: Option<&Segmenter>,
 ) -> Result<Analysis, ModelError> {
-    inspect(picture, entropy, options, segmenter).map(|inspection| inspection.analysis)
+    inspect(picture, entropy, intent, segmenter).map(|inspection| inspection.analysis)
 }
 
 /// As [`analyse`], with all that it found on the way.
 pub fn inspect(
     picture: &Picture,
     entropy: &[f32],
-    options: &Options,
+    intent: &Intent,
     segmenter: Option<&Segmenter>,
 ) -> Result<Inspection, ModelError> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -127,27 +148,23 @@ pub fn inspect(
         Some(segmenter) => segmenter.segment(picture)?.majority(width, height, BLOCK),
         None => vec![OTHER; across * down],
     };
-    let mut importance = importance::measure(picture, entropy, &classes, options, segmenter)?;
-    let wanted = options.keep.as_ref().map(|keep| keep.blocks(&classes, across, down));
-    let kept = wanted.as_ref().is_none_or(|wanted| wanted.contains(&true));
-    if let Some(wanted) = wanted.as_ref().filter(|_| kept) {
-        for (value, &wanted) in importance.iter_mut().zip(wanted) {
-            *value = if wanted { *value } else { 0.0 };
-        }
-        importance::normalise(&mut importance);
-    }
-    let protected = |class: usize| match &options.keep {
-        Some(Keep::Classes(classes)) => classes.contains(&(class as u8)),
+    let importance = importance::measure(picture, entropy, &classes, intent, segmenter)?;
+    let asked_for = match &intent.keep {
+        Some(Keep::Classes(names)) => importance::numbers(names)?,
+        _ => Vec::new(),
+    };
+    let protected = |class: usize| match &intent.keep {
+        Some(Keep::Classes(_)) => asked_for.contains(&(class as u8)),
         _ => CLASSES[class].prior > 1.0,
     };
-    let mask = match &options.keep {
-        Some(Keep::Mask(_)) => wanted.as_deref().filter(|_| kept),
+    let mask = match &intent.keep {
+        Some(keep @ Keep::Mask(_)) => Some(importance::kept(keep, &classes, across, down)?),
         _ => None,
     };
     let cut = Cut { picture, across, classes: &classes, protected: &protected };
-    let analysis = match mask {
+    let analysis = match &mask {
         // What is kept and what is not have no region in common.
-        Some(mask) if mask.contains(&false) => {
+        Some(mask) if mask.contains(&true) && mask.contains(&false) => {
             let half = |side: bool| -> Vec<bool> { mask.iter().map(|&kept| kept == side).collect() };
             let (inner, mut regions) = cut.regions(&half(true), MAX_REGIONS / 2);
             let (outer, others) = cut.regions(&half(false), MAX_REGIONS / 2);
@@ -155,31 +172,14 @@ pub fn inspect(
             regions.extend(others);
             let pairs = inner.into_iter().zip(outer).zip(mask);
             let of_block = pairs.map(|((inner, outer), &kept)| if kept { inner } else { first + outer });
-            scored(across, of_block.collect(), &regions, &importance)
+            Analysis::new(across, &of_block.collect::<Vec<u8>>(), &importance, &regions)
         }
         _ => {
             let (of_block, regions) = cut.regions(&vec![true; across * down], MAX_REGIONS);
-            scored(across, of_block, &regions, &importance)
+            Analysis::new(across, &of_block, &importance, &regions)
         }
     };
-    Ok(Inspection { analysis, classes, importance, kept })
-}
-
-/// Adds up scores, and puts the most important region first.
-fn scored(across: usize, of_block: Vec<u8>, classes: &[Option<u8>], importance: &[f32]) -> Analysis {
-    let mut scores = vec![0.0_f64; classes.len()];
-    for (&region, &value) in of_block.iter().zip(importance) {
-        scores[usize::from(region)] += f64::from(value);
-    }
-    let mut order: Vec<usize> = (0..classes.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-    let mut place = vec![0_u8; classes.len()];
-    order.iter().enumerate().for_each(|(to, &from)| place[from] = to as u8);
-    let regions =
-        order.iter().map(|&from| Region { class: classes[from], importance: scores[from] as f32 }).collect();
-    let down = of_block.len() / across;
-    let of_block = of_block.into_iter().map(|region| place[usize::from(region)]).collect();
-    Analysis { across, down, of_block, regions }
+    Ok(Inspection { analysis, classes, importance })
 }
 
 /// What is cut into regions.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sct::importance::{Importance, Parts};
+use semcast_common::intent::{Importance, Parts, Raster};
 
 fn blocks(picture: &Picture) -> usize {
     (picture.width().div_ceil(16) * picture.height().div_ceil(16)) as usize
@@ -40,14 +40,14 @@ fn scene() -> Picture {
 #[test]
 fn colours_are_regions() {
     let picture = scene();
-    let analysis = analyse(&picture, &vec![1.0; blocks(&picture)], &Options::default(), None).unwrap();
+    let analysis = analyse(&picture, &vec![1.0; blocks(&picture)], &Intent::default(), None).unwrap();
     check(&analysis);
     assert_eq!(analysis.regions.len(), 3, "{:?}", analysis.sizes());
     let at = |x: usize, y: usize| analysis.of_block[y * analysis.across + x];
     assert!(at(0, 0) != at(15, 0) && at(5, 5) != at(0, 0) && at(5, 5) != at(15, 0));
     assert_eq!(analysis.sizes()[usize::from(at(5, 5))], 9);
     assert!(analysis.regions.iter().all(|region| region.class.is_none()));
-    let again = analyse(&picture, &vec![1.0; blocks(&picture)], &Options::default(), None).unwrap();
+    let again = analyse(&picture, &vec![1.0; blocks(&picture)], &Intent::default(), None).unwrap();
     assert_eq!(analysis, again);
 }
 
@@ -58,21 +58,21 @@ fn sizes_from_one_pixel_to_the_largest() {
         let rgb = (0..3 * width * height).map(|at| value(at).wrapping_mul(37)).collect();
         let picture = Picture::new(width, height, rgb).unwrap();
         let entropy = vec![1.0; blocks(&picture)];
-        check(&analyse(&picture, &entropy, &Options::default(), None).unwrap());
+        check(&analyse(&picture, &entropy, &Intent::default(), None).unwrap());
     }
 }
 
 #[test]
 fn a_flat_picture_is_one_region() {
     let picture = Picture::new(200, 100, [77; 60_000].to_vec()).unwrap();
-    let analysis = analyse(&picture, &vec![0.0; blocks(&picture)], &Options::default(), None).unwrap();
+    let analysis = analyse(&picture, &vec![0.0; blocks(&picture)], &Intent::default(), None).unwrap();
     check(&analysis);
     assert_eq!(analysis.regions.len(), 1);
 }
 
 #[test]
 fn the_wrong_number_of_blocks_is_an_error() {
-    let error = analyse(&scene(), &[1.0; 3], &Options::default(), None).unwrap_err().to_string();
+    let error = analyse(&scene(), &[1.0; 3], &Intent::default(), None).unwrap_err().to_string();
     assert!(error.contains("20 x 12"), "{error}");
 }
 
@@ -112,23 +112,21 @@ fn classes_that_are_asked_for_are_never_merged() {
 }
 
 #[test]
-fn what_is_kept_has_all_the_importance() {
+fn what_a_mask_keeps_has_regions_of_its_own() {
     let picture = scene();
-    let mut mask = vec![0; 3 * 20 * 12];
     let inside = |block: usize| (4..7).contains(&(block % 20)) && (4..7).contains(&(block / 20));
-    (0..240).filter(|&block| inside(block)).for_each(|block| mask[3 * block..3 * block + 3].fill(255));
-    let mask = Picture::new(20, 12, mask).unwrap();
-    let options = Options { keep: Some(Keep::Mask(mask)), ..Options::default() };
-    let found = inspect(&picture, &[1.0; 240], &options, None).unwrap();
-    check(&found.analysis);
-    assert!(found.kept);
-    for (block, &region) in found.analysis.of_block.iter().enumerate() {
-        assert_eq!(found.analysis.regions[usize::from(region)].importance > 0.0, inside(block));
+    let values = (0..240).map(|block| if inside(block) { 255 } else { 0 }).collect();
+    let mask = Raster { width: 20, height: 12, values };
+    let intent = Intent { keep: Some(Keep::Mask(mask)), ..Intent::default() };
+    let analysis = analyse(&picture, &[1.0; 240], &intent, None).unwrap();
+    check(&analysis);
+    for region in 0..analysis.regions.len() as u8 {
+        let mut blocks = (0..240).filter(|&block| analysis.of_block[block] == region).map(inside);
+        let first = blocks.next().unwrap();
+        assert!(blocks.all(|other| other == first));
     }
-    // Nothing of what is asked for is there: everything counts.
-    let options = Options { keep: Some(Keep::Classes(vec![1])), ..Options::default() };
-    let found = inspect(&picture, &[1.0; 240], &options, None).unwrap();
-    assert!(!found.kept && found.analysis.regions.iter().all(|region| region.importance > 0.0));
+    let keep = Some(Keep::Classes(vec!["unicorn".into()]));
+    assert!(analyse(&picture, &[1.0; 240], &Intent { keep, ..Intent::default() }, None).is_err());
 }
 
 proptest! {
@@ -136,16 +134,16 @@ proptest! {
     #[test]
     fn every_picture_has_regions(
         width in 1_u32..200, height in 1_u32..120, seed: u32, shift in 0_u32..24,
-        entropy in prop::num::f32::ANY, mask in any::<[u8; 12]>(), keep: bool,
+        entropy in prop::num::f32::ANY, mask in any::<[u8; 4]>(), keep: bool,
     ) {
         let value = |at: u32| ((at >> shift).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 11) as u8;
         let picture = Picture::new(width, height, (0..3 * width * height).map(value).collect()).unwrap();
-        let mask = Picture::new(2, 2, mask.to_vec()).unwrap();
-        let options = Options {
-            importance: Importance::Mix(Parts { entropy: 1, saliency: 1, gradcam: 1 }),
+        let mask = Raster { width: 2, height: 2, values: mask.to_vec() };
+        let intent = Intent {
+            importance: Importance::Parts(Parts { entropy: 1, saliency: 1, gradcam: 1 }),
             keep: keep.then_some(Keep::Mask(mask)),
-            ..Options::default()
+            ..Intent::default()
         };
-        check(&analyse(&picture, &vec![entropy; blocks(&picture)], &options, None).unwrap());
+        check(&analyse(&picture, &vec![entropy; blocks(&picture)], &intent, None).unwrap());
     }
 }

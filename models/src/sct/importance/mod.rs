@@ -10,13 +10,14 @@
 //! Each map is scaled to a mean of one ([`normalise`]); a mixture adds parts of them. The score of a region is the sum over its
 //! blocks. Every value is finite and at least zero, whatever comes in.
 
+pub mod classifier;
 pub mod saliency;
 
 use semcast_common::content::Picture;
+use semcast_common::intent::{Importance, Intent, Keep, Parts, Raster};
 
-use super::analysis::reduced::resized;
 use super::segmentation::Segmenter;
-use super::segmentation::classes::{CLASSES, COUNT, OTHER, find, names};
+use super::segmentation::classes::{self, CLASSES, COUNT, OTHER, find};
 use super::segmentation::gradcam::CamMap;
 use crate::ModelError;
 use crate::ae::basis::BLOCK;
@@ -26,122 +27,27 @@ use crate::ae::transform::Transform;
 /// What is left of the importance of a place that a network did not look at, beside one where it looked most.
 const UNSEEN: f32 = 0.1;
 
-/// Whom a picture is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Purpose {
-    /// People look at it.
-    #[default]
-    People,
-    /// A machine finds something in it.
-    Machine,
-}
-
-impl std::str::FromStr for Purpose {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "people" => Ok(Self::People),
-            "machine" => Ok(Self::Machine),
-            _ => Err(format!("unknown purpose {name:?}: one of people, machine")),
+/// Which blocks the user wants to keep, of the `classes` that were found.
+pub fn kept(keep: &Keep, classes: &[u8], across: usize, down: usize) -> Result<Vec<bool>, ModelError> {
+    Ok(match keep {
+        Keep::Classes(names) => {
+            let wanted = numbers(names)?;
+            classes.iter().map(|class| wanted.contains(class)).collect()
         }
+        Keep::Mask(mask) => brightness(mask, across, down).into_iter().map(|grey| grey >= 0.5).collect(),
+    })
+}
+
+/// The numbers of classes by their names.
+pub fn numbers(names: &[String]) -> Result<Vec<u8>, ModelError> {
+    let mut numbers = Vec::new();
+    for name in names {
+        let found = find(name).ok_or_else(|| {
+            ModelError::Choice(format!("no class is called {name:?}: one of {}", classes::names()))
+        })?;
+        numbers.extend(found);
     }
-}
-
-/// Parts of a mixture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parts {
-    /// Of the entropy.
-    pub entropy: u8,
-    /// Of the saliency.
-    pub saliency: u8,
-    /// Of Grad-CAM.
-    pub gradcam: u8,
-}
-
-impl Parts {
-    /// A part of entropy and two of saliency for people, or of Grad-CAM for a machine.
-    pub fn of(purpose: Purpose) -> Self {
-        match purpose {
-            Purpose::People => Self { entropy: 1, saliency: 2, gradcam: 0 },
-            Purpose::Machine => Self { entropy: 1, saliency: 0, gradcam: 2 },
-        }
-    }
-}
-
-/// Which map counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Importance {
-    /// The default mixture for the purpose.
-    #[default]
-    Default,
-    /// Parts of all maps.
-    Mix(Parts),
-    /// The brightness of a picture, which is stretched to fit.
-    Given(Picture),
-}
-
-impl Importance {
-    /// `entropy`, `saliency`, `gradcam`, `mix`, or `mix:E,S,G` with parts of 0 to 255; none if it is none of these, such as the
-    /// name of a file.
-    pub fn parse(text: &str) -> Option<Self> {
-        let parts = |entropy, saliency, gradcam| Some(Self::Mix(Parts { entropy, saliency, gradcam }));
-        match text {
-            "mix" => Some(Self::Default),
-            "entropy" => parts(1, 0, 0),
-            "saliency" => parts(0, 1, 0),
-            "gradcam" => parts(0, 0, 1),
-            _ => {
-                let numbers: Option<Vec<u8>> =
-                    text.strip_prefix("mix:")?.split(',').map(|part| part.parse().ok()).collect();
-                match numbers?[..] {
-                    [0, 0, 0] => None,
-                    [entropy, saliency, gradcam] => parts(entropy, saliency, gradcam),
-                    _ => None,
-                }
-            }
-        }
-    }
-}
-
-/// What the user wants to keep, whatever else happens to the picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Some classes.
-    Classes(Vec<u8>),
-    /// What is bright in a picture, which is stretched to fit.
-    Mask(Picture),
-}
-
-impl Keep {
-    /// Names of classes, separated by commas.
-    pub fn classes(text: &str) -> Result<Self, String> {
-        let mut classes = Vec::new();
-        for name in text.split(',').map(str::trim) {
-            let found = find(name).ok_or_else(|| format!("unknown class {name:?}: one of {}", names()))?;
-            classes.extend(found.into_iter().filter(|class| !classes.contains(class)).collect::<Vec<_>>());
-        }
-        Ok(Self::Classes(classes))
-    }
-
-    /// Which blocks these are.
-    pub fn blocks(&self, classes: &[u8], across: usize, down: usize) -> Vec<bool> {
-        match self {
-            Self::Classes(wanted) => classes.iter().map(|class| wanted.contains(class)).collect(),
-            Self::Mask(mask) => brightness(mask, across, down).into_iter().map(|grey| grey >= 0.5).collect(),
-        }
-    }
-}
-
-/// What is to matter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Whom the picture is for.
-    pub purpose: Purpose,
-    /// Which map counts.
-    pub importance: Importance,
-    /// What to keep; none: no choice.
-    pub keep: Option<Keep>,
+    Ok(numbers)
 }
 
 /// About how many bits the values of each block are worth: Σ ½·log₂(1 + v²/λ) over its channels, as a Gaussian of variance v²
@@ -190,19 +96,18 @@ pub fn measure(
     picture: &Picture,
     entropy: &[f32],
     classes: &[u8],
-    options: &Options,
+    intent: &Intent,
     segmenter: Option<&Segmenter>,
 ) -> Result<Vec<f32>, ModelError> {
     let across = (picture.width() as usize).div_ceil(BLOCK);
     let down = (picture.height() as usize).div_ceil(BLOCK);
-    let parts = match &options.importance {
-        Importance::Default => Parts::of(options.purpose),
-        Importance::Mix(parts) => *parts,
-        Importance::Given(given) => {
+    let parts = match (&intent.importance, intent.importance.parts(intent.purpose)) {
+        (Importance::Map(given), _) => {
             let mut map = brightness(given, across, down);
             normalise(&mut map);
             return Ok(map);
         }
+        (_, parts) => parts.unwrap_or(Parts::of(intent.purpose)),
     };
     let mut mixed = vec![0.0_f32; across * down];
     let mut add = |part: u8, mut map: Vec<f32>| {
@@ -222,8 +127,9 @@ pub fn measure(
     Ok(mixed)
 }
 
-/// Where a segmentation network looks for the things that it found: people, animals, vehicles and signs, or if there are none,
-/// whatever it found. Without a network, everywhere alike.
+/// Where the network of the task looks. That of a segmentation network: for the people, animals, vehicles and signs that it found, or
+/// if there are none, for whatever it found. That of its [`classifier`], if it has one: for the likeliest class. Without a network,
+/// everywhere alike.
 pub fn gradcam(
     picture: &Picture,
     classes: &[u8],
@@ -236,7 +142,10 @@ pub fn gradcam(
     let things: Vec<u8> =
         (0..COUNT as u8).filter(|class| found(class) && CLASSES[usize::from(*class)].prior > 1.0).collect();
     let wanted = if things.is_empty() { (0..COUNT as u8).filter(found).collect() } else { things };
-    let CamMap { across: columns, down: rows, values } = segmenter.gradcam(picture, &wanted)?;
+    let CamMap { across: columns, down: rows, values } = match segmenter.classifier() {
+        Some(classifier) => classifier.look(picture)?.1,
+        None => segmenter.gradcam(picture, &wanted)?,
+    };
     let at = |x: f32, y: f32| interpolated(&values, columns, rows, x, y);
     let middle = |block: usize, pixels: usize| {
         let end = ((block + 1) * BLOCK).min(pixels);
@@ -258,10 +167,11 @@ fn interpolated(values: &[f32], across: usize, down: usize, x: f32, y: f32) -> f
     row(top) * (1.0 - fy) + row(bottom) * fy
 }
 
-/// The brightness of a picture, 0 to 1, over a grid.
-fn brightness(picture: &Picture, across: usize, down: usize) -> Vec<f32> {
-    let grey = |pixel: &[u8]| pixel.iter().map(|&value| f32::from(value)).sum::<f32>() / 765.0;
-    resized(picture, across, down).chunks_exact(3).map(grey).collect()
+/// The brightness of a map, 0 to 1, in the middle of each place of a grid that it is stretched over.
+fn brightness(map: &Raster, across: usize, down: usize) -> Vec<f32> {
+    let middle = |at: usize, count: usize| (at as f32 + 0.5) / count as f32;
+    let value = |block: usize| map.at(middle(block % across, across), middle(block / across, down));
+    (0..across * down).map(|block| f32::from(value(block)) / 255.0).collect()
 }
 
 #[cfg(test)]

@@ -20,29 +20,20 @@ fn bits_grow_with_the_values() {
 }
 
 #[test]
-fn choices_are_read() {
-    assert_eq!(Importance::parse("mix"), Some(Importance::Default));
-    let parts = Parts { entropy: 0, saliency: 1, gradcam: 0 };
-    assert_eq!(Importance::parse("saliency"), Some(Importance::Mix(parts)));
-    let parts = Parts { entropy: 2, saliency: 1, gradcam: 255 };
-    assert_eq!(Importance::parse("mix:2,1,255"), Some(Importance::Mix(parts)));
-    for wrong in ["", "mix:0,0,0", "mix:1,2", "mix:1,2,3,4", "mix:256,0,0", "map.png"] {
-        assert_eq!(Importance::parse(wrong), None, "{wrong}");
-    }
-    assert_eq!(Keep::classes("person, car,person"), Ok(Keep::Classes(vec![1, 3])));
-    assert!(Keep::classes("person,unicorn").unwrap_err().contains("vegetation"));
-    assert_eq!("machine".parse(), Ok(Purpose::Machine));
-    assert!("cats".parse::<Purpose>().is_err());
+fn classes_are_found_by_name() {
+    let names = |names: &[&str]| numbers(&names.iter().map(|name| (*name).into()).collect::<Vec<String>>());
+    assert_eq!(names(&["person", "car"]).unwrap(), [1, 3]);
+    assert!(names(&["person", "unicorn"]).unwrap_err().to_string().contains("vegetation"));
 }
 
 #[test]
 fn given_maps_and_masks_are_stretched() {
-    let grey = Picture::new(2, 1, vec![0, 0, 0, 255, 255, 255]).unwrap();
+    let grey = Raster { width: 2, height: 1, values: vec![0, 255] };
     let picture = picture(64, 32, 1);
-    let options = Options { importance: Importance::Given(grey.clone()), ..Options::default() };
-    let map = measure(&picture, &[1.0; 8], &[0; 8], &options, None).unwrap();
+    let intent = Intent { importance: Importance::Map(grey.clone()), ..Intent::default() };
+    let map = measure(&picture, &[1.0; 8], &[0; 8], &intent, None).unwrap();
     assert!(map[0] < 0.1 && map[3] > 1.9 && map[4] < 0.1 && map[7] > 1.9, "{map:?}");
-    let kept = Keep::Mask(grey).blocks(&[0; 8], 4, 2);
+    let kept = kept(&Keep::Mask(grey), &[0; 8], 4, 2).unwrap();
     assert_eq!(kept, [false, false, true, true, false, false, true, true]);
 }
 
@@ -59,11 +50,9 @@ proptest! {
     #[test]
     fn every_picture_has_importance(width in 1_u32..80, height in 1_u32..80, seed: u32, e in 0_u8..3, s in 1_u8..3, g in 0_u8..3) {
         let blocks = (width.div_ceil(16) * height.div_ceil(16)) as usize;
-        let options = Options {
-            importance: Importance::Mix(Parts { entropy: e, saliency: s, gradcam: g }),
-            ..Options::default()
-        };
-        let map = measure(&picture(width, height, seed), &vec![2.0; blocks], &vec![1; blocks], &options, None).unwrap();
+        let importance = Importance::Parts(Parts { entropy: e, saliency: s, gradcam: g });
+        let intent = Intent { importance, ..Intent::default() };
+        let map = measure(&picture(width, height, seed), &vec![2.0; blocks], &vec![1; blocks], &intent, None).unwrap();
         prop_assert_eq!(map.len(), blocks);
         prop_assert!(map.iter().all(|value| value.is_finite() && *value >= 0.0));
     }

@@ -11,10 +11,13 @@ pub mod gradcam;
 mod layers;
 pub mod small;
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use semcast_common::content::Picture;
 
 use super::analysis::reduced::resized;
+use super::importance::classifier::Classifier;
 use crate::foreign::{ForeignError, ForeignWeights};
 use crate::{ModelError, OpenDevice};
 use classes::{CAMVID, CITYSCAPES, COUNT, OTHER, PASCAL};
@@ -60,6 +63,56 @@ impl std::str::FromStr for NetworkName {
     fn from_str(name: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|network| network.name() == name);
         found.ok_or_else(|| format!("unknown segmentation network {name:?}: one of small, espnet, espnetv2"))
+    }
+}
+
+/// The files of a classifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassifierFiles {
+    /// ncnn's .param and .bin.
+    Ncnn(Arc<[u8]>, Arc<[u8]>),
+    /// A checkpoint of PyTorch or safetensors.
+    Checkpoint(Arc<[u8]>),
+}
+
+/// Which network tells a sender what the places of its pictures show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// None: nobody tells, and regions are cut by how they look.
+    pub network: Option<NetworkName>,
+    /// Its weight file, for those that do not come with the program.
+    pub weights: Option<Arc<[u8]>>,
+    /// A classifier, whose class Grad-CAM is about then.
+    pub classifier: Option<ClassifierFiles>,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { network: Some(NetworkName::Small), weights: None, classifier: None }
+    }
+}
+
+impl Choice {
+    /// The network, ready to compute.
+    pub fn open(&self, device: &OpenDevice) -> Result<Option<Segmenter>, ModelError> {
+        let Some(network) = self.network else { return Ok(None) };
+        let segmenter = match &self.weights {
+            Some(weights) => Segmenter::load(network, weights.to_vec(), device)?,
+            None if network == NetworkName::Small => Segmenter::new(device)?,
+            None => {
+                return Err(ModelError::Weights(format!(
+                    "the segmentation network {network} needs its weight file"
+                )));
+            }
+        };
+        let classifier = match &self.classifier {
+            None => return Ok(Some(segmenter)),
+            Some(ClassifierFiles::Ncnn(param, bin)) => Classifier::from_ncnn(param, bin, device),
+            Some(ClassifierFiles::Checkpoint(bytes)) => Classifier::from_checkpoint(bytes.to_vec(), device),
+        };
+        let classifier =
+            classifier.map_err(|error| ModelError::Weights(format!("the classifier: {error}")))?;
+        Ok(Some(segmenter.with_classifier(classifier)))
     }
 }
 
@@ -156,6 +209,7 @@ pub struct Segmenter {
     network: Network,
     manner: Manner,
     device: Device,
+    classifier: Option<Arc<Classifier>>,
 }
 
 fn unusable(error: impl std::fmt::Display) -> ModelError {
@@ -199,18 +253,34 @@ impl Segmenter {
                 )));
             }
         };
-        Ok(Self { network, manner, device: device.clone() })
+        Ok(Self { network, manner, device: device.clone(), classifier: None })
     }
 
     /// Our own network with weights of its own.
     pub fn of_small(network: Small, device: &Device) -> Self {
-        Self { network: Network::Small(Box::new(network)), manner: SMALL, device: device.clone() }
+        Self {
+            network: Network::Small(Box::new(network)),
+            manner: SMALL,
+            device: device.clone(),
+            classifier: None,
+        }
     }
 
     /// The same with pictures made smaller or larger to another longer side, pixels.
     pub fn with_longest(mut self, longest: usize) -> Self {
         self.manner.longest = longest.clamp(4 * self.manner.unit, 2048);
         self
+    }
+
+    /// The same beside a classifier, which is the network of the task then.
+    pub fn with_classifier(mut self, classifier: Classifier) -> Self {
+        self.classifier = Some(Arc::new(classifier));
+        self
+    }
+
+    /// The classifier that is the network of the task, if there is one.
+    pub fn classifier(&self) -> Option<&Classifier> {
+        self.classifier.as_deref()
     }
 
     /// Which of our classes it knows.
