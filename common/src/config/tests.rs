@@ -21,6 +21,8 @@ fn every_key_is_a_field_and_every_field_has_a_key() {
     full.transmitter.design_snr_db = Some(1.0);
     full.transmitter.peak_limit_db = Some(8.0);
     full.receiver.output_dir = Some("b".into());
+    full.sct.segmentation_weights = Some("c".into());
+    full.sct.classifier = Some("d".into());
     let table = full.to_table();
     let mut fields = 0;
     for (section, entries) in &table {
