@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
+use semcast_models::metrics::Lpips;
+use semcast_models::training::sct::labels::{Labels, Taught};
+use semcast_models::training::sct::{Sct, correction::TrainedCorrection, judge::Weights};
 use semcast_models::training::{
     self, Progress, Task, ae::Ae, paper::Paper, sct_tables, segment::Segmentation, taef2::ProjectedTaef2,
 };
@@ -10,7 +13,8 @@ use semcast_models::vscc::{losses::Method, network::Scale};
 use semcast_models::{DeviceChoice, open_device};
 
 use crate::exit::Failure;
-use crate::flags::{print_text, transform_weights};
+use crate::flags::{SegmentationChoice, print_text, transform_weights};
+use crate::metrics::LpipsWeights;
 
 /// Train the networks of a system on folders of pictures
 #[derive(ClapArgs)]
@@ -25,7 +29,9 @@ enum System {
     Vae(CodecArgs),
     Vscc(VsccArgs),
     Taef2(Taef2Args),
+    Sct(SctArgs),
     SctTables(SctTablesArgs),
+    Correction(CorrectionArgs),
     Segment(SegmentArgs),
 }
 
@@ -53,6 +59,100 @@ struct SctTablesArgs {
     /// auto: a real GPU if there is one, else the CPU; cpu; wgpu; cuda and tch in builds with these features
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     device: DeviceChoice,
+}
+
+/// Train the correction of the systems sct-…, which repairs damaged regions before the decoder
+#[derive(ClapArgs)]
+struct CorrectionArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    judged: JudgedArgs,
+    #[command(flatten)]
+    regions: RegionArgs,
+}
+
+/// What the correction works with
+#[derive(ClapArgs)]
+struct RegionArgs {
+    /// Weight file of the network that it works with, which stays as it is: models/weights/sct.safetensors
+    #[arg(long, value_name = "FILE")]
+    codec: PathBuf,
+    #[command(flatten)]
+    teacher: SegmentationChoice,
+    /// Crops a step, a multiple of 2
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=1024))]
+    batch: u16,
+    /// Side of the crops in pixels, a multiple of 16
+    #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u16).range(32..=1024))]
+    crop: u16,
+}
+
+impl RegionArgs {
+    fn codec(&self) -> anyhow::Result<Vec<u8>> {
+        let unread = |error| Failure::Usage(format!("cannot read {}: {error}", self.codec.display()));
+        Ok(std::fs::read(&self.codec).map_err(unread)?)
+    }
+
+    /// Labels are made by threads of their own, on the CPU.
+    fn labels(&self) -> anyhow::Result<Option<Box<dyn Labels + Send>>> {
+        let teacher = self.teacher.choice()?.open(&open_device(DeviceChoice::Cpu)?)?;
+        Ok(teacher.map(|teacher| Box::new(Taught::by(teacher, self.crop.into())) as Box<dyn Labels + Send>))
+    }
+
+    fn sizes(&self) -> (usize, usize) {
+        (self.batch.into(), self.crop.into())
+    }
+}
+
+/// Train the network of the systems sct-… further for people; begin with --from models/weights/ae.safetensors
+#[derive(ClapArgs)]
+struct SctArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    judged: JudgedArgs,
+    /// Share of the learning rate at which the encoder learns; 0 keeps it as it is
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    encoder_rate: f64,
+    /// Crops a step, a multiple of 2
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=1024))]
+    batch: u16,
+    /// Side of the crops in pixels, a multiple of 16
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(32..=1024))]
+    crop: u16,
+}
+
+/// What received pictures are judged by
+#[derive(ClapArgs)]
+struct JudgedArgs {
+    #[command(flatten)]
+    lpips: LpipsWeights,
+    /// Weight of the logarithm of the mean square error
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.1)]
+    error_weight: f64,
+    /// Weight of LPIPS
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
+    perceptual_weight: f64,
+    /// Weight of the discriminator; 0 for none
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.01)]
+    adversarial_weight: f64,
+}
+
+impl JudgedArgs {
+    fn weights(&self) -> Weights {
+        Weights {
+            error: self.error_weight,
+            perceptual: self.perceptual_weight,
+            adversarial: self.adversarial_weight,
+        }
+    }
+
+    fn lpips(&self, device: DeviceChoice) -> anyhow::Result<Lpips> {
+        let backbone = self.lpips.backbone(&open_device(device)?)?;
+        let lpips = self.lpips.on(backbone.as_ref())?;
+        Ok(lpips.ok_or_else(|| Failure::Usage("name --lpips-backbone and --lpips-linear".into()))?)
+    }
 }
 
 /// Train variational source-channel coding, whose codes have a variance that is matched to the channel's noise
@@ -189,6 +289,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let files = transform_weights(&args.transform_weights)?;
             let (pool, folder) = (args.pool as usize, args.run.out.clone());
             train(&ProjectedTaef2::new(files, args.batch.into(), args.crop.into(), pool, folder)?, args.run)
+        }
+        System::Sct(args) => {
+            let lpips = args.judged.lpips(args.run.device)?;
+            let (batch, crop) = (args.batch.into(), args.crop.into());
+            train(&Sct::new(lpips, args.judged.weights(), args.encoder_rate, batch, crop)?, args.run)
+        }
+        System::Correction(CorrectionArgs { run, judged, regions }) => {
+            let lpips = judged.lpips(run.device)?;
+            let device = open_device(run.device)?.device;
+            let (codec, labels, sizes) = (regions.codec()?, regions.labels()?, regions.sizes());
+            train(&TrainedCorrection::new(codec, lpips, judged.weights(), labels, sizes, &device)?, run)
         }
         System::Segment(args) => {
             let read = |path: &PathBuf| {

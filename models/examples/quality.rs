@@ -1,8 +1,11 @@
-//! Quality of `ae`, `vae` or `vscc` over ideal noise: a table of PSNR, SSIM and MS-SSIM over a folder of pictures.
+//! Quality of `ae`, `vae` or `vscc` over ideal noise: a table of PSNR, SSIM, MS-SSIM and LPIPS over a folder of pictures.
 //!
-//! `cargo run --release -p semcast-models --example quality -- FOLDER [--system ae|vae|vscc]
+//! `cargo run --release -p semcast-models --example quality -- FOLDER [--system ae|vae|vscc|classical]
 //! [--variance fixed|transmitted] [--weights FILE] [--snr 0,5,10,15] [--symbols 48] [--limit N]
-//! [--transform taef2 --transform-weights FOLDER] [--save FOLDER]`
+//! [--transform taef2 --transform-weights FOLDER] [--save FOLDER] [--lpips-backbone FILE --lpips-linear FILE]`
+//!
+//! `classical` sends no symbols: it is an image codec whose bytes are as many as the same symbols carry at the capacity of
+//! the channel, log2(1 + SNR) bits each, without an error. No code reaches that.
 //!
 //! With `--save`, what arrives is written as PNG, a folder for each rate and SNR, for `semcast metrics`.
 
@@ -21,7 +24,8 @@ use semcast_common::content::file::{decode_picture, encode_png};
 use semcast_common::message::{SystemId, VarianceChoice};
 use semcast_models::ae::transform::Transform;
 use semcast_models::ae::{Autoencoder, weights};
-use semcast_models::metrics::{ms_ssim, psnr_db, similarity_db, ssim};
+use semcast_models::classical;
+use semcast_models::metrics::{Backbone, Lpips, PictureMetrics, PictureQuality, similarity_db};
 use semcast_models::taef2::{self, Taef2};
 use semcast_models::{DeviceChoice, open_device};
 
@@ -48,11 +52,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pictures: Vec<_> = paths.iter().filter_map(named).take(limit).collect();
     let save = option("--save").map(PathBuf::from);
     let device = open_device(DeviceChoice::Cpu)?;
+    let lpips = match (option("--lpips-backbone"), option("--lpips-linear")) {
+        (Some(backbone), Some(linear)) => {
+            let path = PathBuf::from(backbone);
+            let (param, bin) = (std::fs::read(&path)?, std::fs::read(path.with_extension("bin"))?);
+            Some(Lpips::new(Backbone::from_ncnn(&param, &bin, &device)?, std::fs::read(linear)?)?)
+        }
+        _ => None,
+    };
+    let race = Race { pictures, rates, snrs, save, metrics: PictureMetrics::new(lpips) };
     let weights = option("--weights").map(std::fs::read).transpose()?;
     match option("--transform").as_deref() {
         None | Some("convolutional") => {
             let default = match id {
-                SystemId::Classical | SystemId::SctModular | SystemId::SctIntegrated => {
+                SystemId::Classical => return race.run(at_capacity),
+                SystemId::SctModular | SystemId::SctIntegrated => {
                     return Err(format!("{id}: see `semcast evaluate --ideal`").into());
                 }
                 SystemId::Ae => weights::DEFAULT,
@@ -64,67 +78,91 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 SystemId::Ae => Autoencoder::with_weights(weights, &device)?,
                 _ => Autoencoder::variational(id, weights, variance, &device)?,
             };
-            table(&system, &pictures, &rates, &snrs, save.as_deref())
+            race.run(|picture, symbols, snr_db, seed| over_noise(&system, picture, symbols, snr_db, seed))
         }
         Some("taef2") => {
             let folder = PathBuf::from(option("--transform-weights").ok_or("--transform-weights?")?);
             let read = |name: &str| std::fs::read(folder.join(name));
             let taef2 = Taef2::new([read("taef2_encoder.pth")?, read("taef2_decoder.pth")?], &device.device)?;
             let weights = weights.unwrap_or_else(|| taef2::weights::DEFAULT.to_vec());
-            table(
-                &Autoencoder::taef2_with_weights(taef2, weights, &device)?,
-                &pictures,
-                &rates,
-                &snrs,
-                save.as_deref(),
-            )
+            let system = Autoencoder::taef2_with_weights(taef2, weights, &device)?;
+            race.run(|picture, symbols, snr_db, seed| over_noise(&system, picture, symbols, snr_db, seed))
         }
         Some(other) => Err(format!("--transform {other}: convolutional or taef2").into()),
     }
 }
 
-/// Prints a row for each rate and SNR.
-fn table<T: Transform>(
+type Arrived = Result<Picture, Box<dyn std::error::Error>>;
+
+/// A picture over ideal noise.
+fn over_noise<T: Transform>(
     system: &Autoencoder<T>,
-    pictures: &[(OsString, Picture)],
-    rates: &[f32],
-    snrs: &[f32],
-    save: Option<&Path>,
-) -> Result<(), Box<dyn std::error::Error>> {
-    println!("| CBR | SNR dB | PSNR dB | SSIM | MS-SSIM | MS-SSIM dB |\n|---|---|---|---|---|---|");
-    for &symbols in rates {
-        let mut sums = vec![[0.0; 4]; snrs.len()];
-        for (index, (name, picture)) in pictures.iter().enumerate() {
-            let (side, sent) =
-                system.modulate(picture, (symbols * picture.values() as f32 / 768.0) as usize)?;
-            for (sums, snr_db) in sums.iter_mut().zip(snrs) {
-                let variance = 10.0_f32.powf(-snr_db / 10.0);
-                let mut rng = StdRng::seed_from_u64(index as u64);
-                let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
-                let mut noise = || Complex32::new(normal(), normal()) * (variance / 2.0).sqrt();
-                let received: Vec<_> = sent.iter().map(|symbol| symbol + noise()).collect();
-                let arrived = system.demodulate(&side, &received, &vec![variance; received.len()])?;
-                if let Some(folder) = save {
-                    let folder = folder.join(format!("{:.0}-{snr_db}dB", 768.0 / symbols));
-                    std::fs::create_dir_all(&folder)?;
-                    std::fs::write(folder.join(name).with_extension("png"), encode_png(&arrived)?)?;
+    picture: &Picture,
+    symbols: usize,
+    snr_db: f32,
+    seed: u64,
+) -> Arrived {
+    let (side, sent) = system.modulate(picture, symbols)?;
+    let variance = 10.0_f32.powf(-snr_db / 10.0);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
+    let mut noise = || Complex32::new(normal(), normal()) * (variance / 2.0).sqrt();
+    let received: Vec<_> = sent.iter().map(|symbol| symbol + noise()).collect();
+    Ok(system.demodulate(&side, &received, &vec![variance; received.len()])?)
+}
+
+/// A coded picture whose bytes all arrive, as many as the channel could carry at most.
+fn at_capacity(picture: &Picture, symbols: usize, snr_db: f32, _seed: u64) -> Arrived {
+    let bits = symbols as f32 * (1.0 + 10.0_f32.powf(snr_db / 10.0)).log2();
+    let (side, bytes) = classical::fit::picture(picture, (bits / 8.0) as usize)?;
+    Ok(classical::decode_picture(&side, bytes)?)
+}
+
+/// What is sent, how, and what is measured of it.
+struct Race {
+    pictures: Vec<(OsString, Picture)>,
+    rates: Vec<f32>,
+    snrs: Vec<f32>,
+    save: Option<PathBuf>,
+    metrics: PictureMetrics,
+}
+
+impl Race {
+    /// Prints a row for each rate and SNR. `send`: picture, symbols, SNR in dB and a seed → what arrives.
+    fn run(
+        &self,
+        send: impl Fn(&Picture, usize, f32, u64) -> Arrived,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        println!(
+            "| CBR | SNR dB | PSNR dB | SSIM | MS-SSIM | MS-SSIM dB | LPIPS |\n|---|---|---|---|---|---|---|"
+        );
+        for &symbols in &self.rates {
+            let ratio = 768.0 / symbols;
+            for &snr_db in &self.snrs {
+                let mut sums = [0.0; 5];
+                for (index, (name, picture)) in self.pictures.iter().enumerate() {
+                    let symbols = (symbols * picture.values() as f32 / 768.0) as usize;
+                    let arrived = send(picture, symbols, snr_db, index as u64)?;
+                    if let Some(folder) = &self.save {
+                        save(&folder.join(format!("{ratio:.0}-{snr_db}dB")), name, &arrived)?;
+                    }
+                    let PictureQuality { psnr_db, ssim, ms_ssim, lpips } =
+                        self.metrics.measure(picture, &arrived)?;
+                    let row = [psnr_db, ssim, ms_ssim, similarity_db(ms_ssim), lpips.unwrap_or(f64::NAN)];
+                    let pictures = self.pictures.len() as f64;
+                    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / pictures);
                 }
-                let multi_scale = ms_ssim(picture, &arrived)?;
-                let row = [
-                    psnr_db(picture, &arrived)?,
-                    ssim(picture, &arrived)?,
-                    multi_scale,
-                    similarity_db(multi_scale),
-                ];
-                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / pictures.len() as f64);
+                let [psnr, structure, scales, scales_db, lpips] = sums;
+                println!(
+                    "| 1/{ratio:.0} | {snr_db} | {psnr:.2} | {structure:.4} | {scales:.4} | {scales_db:.2} | {lpips:.4} |"
+                );
             }
         }
-        for ([psnr, structure, scales, scales_db], snr_db) in sums.iter().zip(snrs) {
-            println!(
-                "| 1/{:.0} | {snr_db} | {psnr:.2} | {structure:.4} | {scales:.4} | {scales_db:.2} |",
-                768.0 / symbols
-            );
-        }
+        Ok(())
     }
-    Ok(())
+}
+
+fn save(folder: &Path, name: &OsString, picture: &Picture) -> Result<(), Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(folder)?;
+    Ok(std::fs::write(folder.join(name).with_extension("png"), encode_png(picture)?)?)
 }

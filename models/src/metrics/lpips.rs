@@ -39,6 +39,13 @@ impl Lpips {
         Self::with_layers(backbone, layers)
     }
 
+    /// All channels weigh the same: for tests that only need a measure of some kind.
+    #[cfg(test)]
+    pub(crate) fn uniform(backbone: Backbone) -> Self {
+        let layers = CHANNELS.iter().map(|&channels| vec![1.0 / channels as f32; channels]).collect();
+        Self::with_layers(backbone, layers).unwrap()
+    }
+
     /// From weights a channel, for each layer.
     fn with_layers(backbone: Backbone, layers: Vec<Vec<f32>>) -> Result<Self, WeightsError> {
         if !layers.iter().flatten().all(|weight| weight.is_finite() && *weight >= 0.0) {
@@ -54,18 +61,38 @@ impl Lpips {
         Ok(Self { backbone, linear })
     }
 
+    /// The distances of pairs of pictures of values of 0 to 1, `[B, 3, H, W]` each → `[B]`; differentiable, for training.
+    /// Sides of [`LEAST_SIDE`](super::squeezenet::LEAST_SIDE) at least.
+    pub fn between(&self, originals: Tensor<4>, received: Tensor<4>) -> Tensor<1> {
+        let pairs = self.backbone.features(originals).into_iter().zip(self.backbone.features(received));
+        let taps = pairs.enumerate().map(|(tap, (first, second))| {
+            let [batch, _, height, width] = first.dims();
+            self.difference(tap, first, second).reshape([batch, height * width]).mean_dim(1).reshape([batch])
+        });
+        // There are seven: the sum is that of the first and the others.
+        taps.reduce(|sum, tap| sum + tap).unwrap_or_else(|| Tensor::zeros([0], self.backbone.device()))
+    }
+
+    /// Weighted squares of the differences of features of unit length, `[B, 1, h, w]`.
+    fn difference(&self, tap: usize, first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
+        // The root of nothing has no slope.
+        let unit = |features: Tensor<4>| {
+            let length = features.clone().square().sum_dim(1).add_scalar(LITTLE * LITTLE).sqrt();
+            features / length
+        };
+        ((unit(first) - unit(second)).square() * self.linear[tap].clone()).sum_dim(1)
+    }
+
     /// The distance of two pictures of one size, each side at least [`LEAST_SIDE`](super::squeezenet::LEAST_SIDE) pixels.
     pub fn distance(&self, first: &Picture, second: &Picture) -> Result<f64, MetricError> {
         same_size(first, second)?;
         let mut sums = vec![(0.0_f64, 0_usize); self.linear.len()];
         self.backbone.for_each_tile(&[first, second], |tap, features| {
             let [_, channels, height, width] = features.dims();
-            let length = features.clone().square().sum_dim(1).sqrt().add_scalar(LITTLE);
-            let unit = features / length;
-            let of = |index: usize| unit.clone().slice([index..index + 1, 0..channels, 0..height, 0..width]);
-            let difference = (of(0) - of(1)).square() * self.linear[tap].clone();
+            let of =
+                |index: usize| features.clone().slice([index..index + 1, 0..channels, 0..height, 0..width]);
             let (sum, places) = &mut sums[tap];
-            *sum += numbers(difference.sum_dim(1))?.into_iter().map(f64::from).sum::<f64>();
+            *sum += numbers(self.difference(tap, of(0), of(1)))?.into_iter().map(f64::from).sum::<f64>();
             *places += height * width;
             Ok(())
         })?;

@@ -16,12 +16,13 @@ use burn::module::{Module, Param};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::tensor::{Device, Tensor, TensorData, activation::relu};
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use semcast_common::content::Picture;
 
 use super::ncnn::{self, Convolution};
 use super::{MetricError, WeightsError};
+use crate::convolution::convolve;
 use crate::device::OpenDevice;
 use crate::foreign::ForeignWeights;
 
@@ -65,9 +66,9 @@ struct Fire {
 
 impl Fire {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let squeezed = relu(self.squeeze.forward(input));
-        let both = vec![self.expand1x1.forward(squeezed.clone()), self.expand3x3.forward(squeezed)];
-        relu(Tensor::cat(both, 1))
+        let squeezed = convolve(&self.squeeze, input, None, true);
+        let small = convolve(&self.expand1x1, squeezed.clone(), None, true);
+        Tensor::cat(vec![small, convolve(&self.expand3x3, squeezed, None, true)], 1)
     }
 }
 
@@ -93,7 +94,7 @@ impl Network {
 
     /// `[B, 3, H, W]` → seven times `[B, CHANNELS, H / STRIDES, W / STRIDES]`, sizes about so.
     fn features(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut found = vec![relu(self.first.forward(input))];
+        let mut found = vec![convolve(&self.first, input, None, true)];
         let mut current = found[0].clone();
         for (at, fire) in self.fires.iter().enumerate() {
             if matches!(at, 0 | 2 | 4) {
@@ -210,6 +211,15 @@ impl Backbone {
     /// The device that it computes on.
     pub(super) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Features after each layer of pictures of values of 0 to 1, `[B, 3, H, W]` with sides of [`LEAST_SIDE`] at least; in one
+    /// piece. Differentiable with respect to the pictures; the network's own weights are constants.
+    pub(super) fn features(&self, pictures: Tensor<4>) -> Vec<Tensor<4>> {
+        let of_channels =
+            |values: [f32; 3]| Tensor::<1>::from_floats(values, &self.device).reshape([1, 3, 1, 1]);
+        let centred = pictures.mul_scalar(2.0).sub_scalar(1.0) - of_channels(SHIFT);
+        self.network.features(centred / of_channels(SCALE))
     }
 
     /// The mean over all places of the features of the last layer: 512 values for a picture of any size.

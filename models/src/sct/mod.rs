@@ -12,12 +12,14 @@
 //!   a vector graphic.
 //! - [`map`], [`side`]: what the receiver must know first. [`coder`]: range coding in integers.
 //! - [`modular`]: values → bytes, by [`tables`]. [`integrated`]: values → symbols.
+//! - [`correction`]: what repairs lost regions at the receiver, from their [`surroundings`].
 //! - [`weights`]: the numbers.
 //!
 //! Y. Lyu et al.: Semantics-guided source and channel coding, paper 004 of the sources named in the README.
 
 pub mod analysis;
 pub mod coder;
+pub mod correction;
 pub mod graphic;
 pub mod importance;
 pub mod integrated;
@@ -26,6 +28,7 @@ pub mod modular;
 pub mod preserving;
 pub mod segmentation;
 pub mod side;
+pub mod surroundings;
 pub mod tables;
 pub mod weights;
 

@@ -3,7 +3,6 @@
 
 use std::fmt::Write;
 
-use super::parameters;
 use super::pictures::Pictures;
 use super::run::{Options, Run};
 use super::task::{Figure, Task};
@@ -19,7 +18,7 @@ pub(super) fn write<T: Task>(
     figures: &[Figure],
 ) -> String {
     let name = task.name();
-    let count: usize = parameters::read(&run.network).iter().map(Vec::len).sum();
+    let count = task.parameters(&run.network);
     let mut card = String::new();
     // Writing to a string does not fail.
     let _ = writeln!(

@@ -111,8 +111,19 @@ impl Setting {
     }
 }
 
+/// How a block is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Block {
+    /// Complex symbols.
+    pub symbols: usize,
+    /// Amplitude of its values.
+    pub amplitude: f32,
+    /// Whether all of it is lost.
+    pub lost: bool,
+}
+
 /// Complex symbols of each block of a group, by the activity of its part of the picture.
-fn symbols(setting: &Setting, activity: &[f32]) -> Vec<usize> {
+pub fn symbols(setting: &Setting, activity: &[f32]) -> Vec<usize> {
     let rates = setting.rates;
     let mean = activity.iter().map(|value| value.ln()).sum::<f32>() / activity.len() as f32;
     let rate = |value: &f32| {
@@ -128,9 +139,20 @@ fn symbols(setting: &Setting, activity: &[f32]) -> Vec<usize> {
 
 /// Draws the channel of a batch; `activity` holds a positive value for each block of each crop.
 pub fn draw(settings: &[Setting], activity: &[f32], rng: &mut StdRng) -> Draw {
+    let of_group = activity.len() / settings.len().max(1);
+    let groups = settings.iter().zip(activity.chunks_exact(of_group.max(1)));
+    let blocks: Vec<Block> = groups
+        .flat_map(|(setting, activity)| symbols(setting, activity))
+        .map(|symbols| Block { symbols, amplitude: gain(symbols), lost: false })
+        .collect();
+    draw_blocks(settings, &blocks, rng)
+}
+
+/// Draws the channel of a batch whose `blocks`, row by row of each crop, are sent as they say.
+pub fn draw_blocks(settings: &[Setting], blocks: &[Block], rng: &mut StdRng) -> Draw {
     let channels = settings.first().map_or(0, |setting| 2 * setting.rates[setting.rates.len() - 1]);
-    let places = activity.len() / (settings.len() * GROUP);
-    let values = activity.len() * channels;
+    let places = blocks.len() / (settings.len() * GROUP).max(1);
+    let values = blocks.len() * channels;
     let mut out = Draw {
         sent: vec![0.0; values],
         arrives: vec![0.0; values],
@@ -140,21 +162,22 @@ pub fn draw(settings: &[Setting], activity: &[f32], rng: &mut StdRng) -> Draw {
     };
     let mut normal = || -> f32 { StandardNormal.sample(rng) };
     let mut at = 0;
-    for (setting, activity) in settings.iter().zip(activity.chunks_exact(GROUP * places)) {
-        let symbols = symbols(setting, activity);
-        let sent: usize = symbols.iter().sum();
-        out.sent_share.push((2 * sent) as f32 / (channels * symbols.len()) as f32);
+    for (setting, blocks) in settings.iter().zip(blocks.chunks_exact((GROUP * places).max(1))) {
+        let sent: usize = blocks.iter().map(|block| block.symbols).sum();
+        out.sent_share.push((2 * sent) as f32 / (channels * blocks.len()) as f32);
         let mean_variance = 10.0_f32.powf(-setting.snr_db / 10.0);
         let scattered = if setting.rician.is_finite() { 1.0 / (1.0 + setting.rician) } else { 0.0 };
-        for symbols in symbols.chunks_exact(places) {
+        for blocks in blocks.chunks_exact(places) {
             for pair in 0..channels / 2 {
-                for (place, &symbols) in symbols.iter().enumerate() {
+                for (place, &Block { symbols, amplitude, lost }) in blocks.iter().enumerate() {
                     if pair >= symbols {
                         continue;
                     }
                     let both = [at + 2 * pair * places + place, at + (2 * pair + 1) * places + place];
-                    let amplitude = gain(symbols);
                     both.iter().for_each(|&index| out.sent[index] = amplitude);
+                    if lost {
+                        continue;
+                    }
                     // One source of randomness is enough.
                     if setting.lost > 0.0 && uniform(normal()) < setting.lost {
                         continue;

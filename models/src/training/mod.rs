@@ -9,7 +9,7 @@
 //! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of `ae`, `vae` and `vscc`. [`paper`]: that of the
 //!   network that these come from.
 //! - [`task`]: what a system brings: network, batches, loss. [`ae`]: that of the `ae` system, [`taef2`]: that of its other
-//!   transform.
+//!   transform. [`sct`]: that of the `sct` systems, which has an adversary.
 //! - [`segment`]: that of the network that knows what a place shows.
 //! - `loader`, [`run`]: the loop that all share. `checkpoint`, `card`: what it leaves behind.
 //! - [`sct_tables`]: the tables of `sct-modular`, which are counted.
@@ -25,6 +25,7 @@ pub mod paper;
 pub mod parameters;
 pub mod pictures;
 pub mod run;
+pub mod sct;
 pub mod sct_tables;
 pub mod segment;
 pub mod taef2;

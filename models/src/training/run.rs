@@ -35,8 +35,9 @@ use super::{TrainingError, card, checkpoint, loader};
 const AVERAGE_KEEP: f32 = 0.998;
 /// Steps between two updates of the moving average.
 const AVERAGE_EVERY: u64 = 4;
-/// Steps over which the learning rate rises.
+/// Steps over which the learning rate rises, and share of a shorter run.
 const WARM_UP: f64 = 200.0;
+const WARM_UP_SHARE: f64 = 0.1;
 /// Share of the greatest learning rate that is left at the last step.
 const LAST_RATE: f64 = 0.02;
 /// Seconds between two reports.
@@ -154,7 +155,7 @@ fn steps<T: Task>(
         errors.push(outcome.errors.detach());
         let gradients = GradientsParams::from_grads(outcome.loss.backward(), &run.network);
         let rate = learning_rate(options, run.step);
-        run.network = run.optimizer.step(rate, run.network, gradients);
+        run.network = run.optimizer.step(task.learning_rates(rate), run.network, gradients);
         run.step += 1;
         if run.step % AVERAGE_EVERY == 0 {
             // A young average would remember the start for too long.
@@ -214,7 +215,8 @@ fn steps<T: Task>(
 }
 
 fn learning_rate(options: &Options, step: u64) -> f64 {
-    let warm_up = ((step + 1) as f64 / WARM_UP).min(1.0);
+    let rising = WARM_UP.min(WARM_UP_SHARE * options.steps as f64);
+    let warm_up = ((step + 1) as f64 / rising).min(1.0);
     let done = step as f64 / options.steps as f64;
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
     options.learning_rate * warm_up * (LAST_RATE + (1.0 - LAST_RATE) * cosine)

@@ -1,5 +1,6 @@
 //! What a system brings to training, so that one loop trains them all.
 
+use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::rngs::StdRng;
@@ -40,6 +41,16 @@ pub trait Task: Sync {
 
     /// A network that has learned nothing yet.
     fn start(&self, pictures: &Pictures, seed: u64, device: &Device) -> Result<Self::Network, TrainingError>;
+
+    /// Numbers in the weight file.
+    fn parameters(&self, network: &Self::Network) -> usize {
+        network.num_params()
+    }
+
+    /// The learning rate of each part of the network, when that of the run is `rate`.
+    fn learning_rates(&self, rate: f64) -> ModuleLearningRate {
+        rate.into()
+    }
 
     /// Draws a batch; called from several threads ahead of the steps that use it.
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> Self::Batch;
