@@ -319,6 +319,12 @@ impl OutgoingMessage {
         }
     }
 
+    /// Whether a feature is of use only as a whole: the most important of several, if it is coded.
+    fn is_indivisible(&self, feature: u8) -> bool {
+        let coded = matches!(self.payloads.get(usize::from(feature)), Some(Payload::Digital(_)));
+        coded && self.level(feature) == 0
+    }
+
     /// Cuts pieces of several features so that each of the frames to come has its share of every one.
     fn spread(
         &self,
@@ -339,6 +345,13 @@ impl OutgoingMessage {
         for frame in 0..frames {
             for piece in pieces {
                 match *piece {
+                    // Nothing else means anything without it, and it means nothing in part: the fewer frames it
+                    // depends on, the better.
+                    Piece::Fresh(range, _) if self.is_indivisible(range.feature) => {
+                        if frame == 0 {
+                            spread.push(*piece);
+                        }
+                    }
                     Piece::Fresh(range, mcs) => {
                         let length = self
                             .header

@@ -254,6 +254,25 @@ fn weak_features_go_again_by_importance_and_lack_as_far_as_there_is_room() {
 }
 
 #[test]
+fn a_map_goes_out_in_the_first_frame_and_regions_in_all() {
+    let modulator = Modulator::new(Numerology::default());
+    // The last is the most important.
+    let mut outgoing = message(&[(false, 30_000), (true, 60_000), (false, 300)]);
+    let reports = [Report { session: 1, snr_db_per_rb: Some(vec![10.0; 25]) }];
+    let allocator = Allocator::new(Allocation::Importance, 1, &reports, 25);
+    let mcs = Mcs::select(10.0, 1.5);
+    let frames = outgoing.frames(&outgoing.all(mcs), Mode::Normal, &modulator, allocator.as_ref());
+    assert!(frames.len() > 1 && assemble(&outgoing, &frames).complete());
+    let carries = |frame: &FrameDraft, feature: u8| {
+        let header = MessageHeader::parse(&frame.control).expect("control bytes of our own");
+        header.parts.iter().any(|part| part.feature == feature)
+    };
+    let with_map: Vec<bool> = frames.iter().map(|frame| carries(frame, 2)).collect();
+    assert!(with_map[0] && !with_map[1..].contains(&true), "{with_map:?}");
+    assert!(frames[..2].iter().all(|frame| carries(frame, 0) && carries(frame, 1)));
+}
+
+#[test]
 fn less_important_features_take_faster_steps() {
     let outgoing = message(&[(false, 10), (false, 10), (false, 10), (false, 10)]);
     let link = Mcs::select(12.0, 0.0);
