@@ -105,6 +105,8 @@ pub struct Args {
     semantics: Semantics,
     #[command(flatten)]
     segmentation: flags::SegmentationChoice,
+    #[command(flatten)]
+    correction: flags::CorrectionChoice,
     /// Forget the results that are there
     #[arg(long)]
     fresh: bool,

@@ -12,6 +12,7 @@ use semcast_common::{
     control::{Identity, Peers},
     telemetry,
 };
+use semcast_models::sct::correction::Switch;
 use semcast_models::sct::segmentation::{Choice, ClassifierFiles, NetworkName};
 use semcast_models::{DeviceChoice, SystemOptions};
 use semcast_phy::numerology::Numerology;
@@ -93,6 +94,26 @@ impl TransformChoice {
             "ae.transform_weights",
             &self.transform_weights,
         );
+    }
+}
+
+/// Whether what was lost of a region is repaired.
+#[derive(Args, Default, Clone)]
+pub struct CorrectionChoice {
+    /// Whether a receiver of sct-modular and sct-integrated repairs regions that were lost: on, or off for comparison
+    #[arg(long, value_name = "WHETHER", value_parser = ["on", "off"])]
+    pub correction: Option<String>,
+}
+
+impl CorrectionChoice {
+    /// Adds the flag, if it was given.
+    pub fn add_to(&self, overrides: &mut Overrides) {
+        overrides.set("--correction", "sct.correction", self.correction.as_deref().map(|word| word == "on"));
+    }
+
+    /// What the flag chooses.
+    pub fn switch(&self) -> Switch {
+        if self.correction.as_deref() == Some("off") { Switch::Off } else { Switch::On }
     }
 }
 
@@ -264,7 +285,8 @@ pub fn system_options(config: &Config) -> anyhow::Result<SystemOptions> {
         }
     };
     let segmentation = segmentation(&config.sct)?;
-    Ok(SystemOptions { variance: config.transmitter.variance, taef2, segmentation })
+    let correction = if config.sct.correction { Switch::On } else { Switch::Off };
+    Ok(SystemOptions { variance: config.transmitter.variance, taef2, segmentation, correction })
 }
 
 /// What tells a sender what it sees; files are read.

@@ -84,6 +84,8 @@ pub struct Setup {
     #[command(flatten)]
     transform: flags::TransformChoice,
     #[command(flatten)]
+    correction: flags::CorrectionChoice,
+    #[command(flatten)]
     segmentation: flags::SegmentationChoice,
     #[command(flatten)]
     device: flags::Device,
@@ -102,6 +104,7 @@ impl Setup {
         self.channel.add_to(&mut overrides);
         self.sending.add_to(&mut overrides);
         self.transform.add_to(&mut overrides);
+        self.correction.add_to(&mut overrides);
         self.segmentation.add_to(&mut overrides);
         overrides
             .set("--device", "transmitter.device", self.device.device.clone())

@@ -14,6 +14,8 @@ pub struct Args {
     #[command(flatten)]
     transform: flags::TransformChoice,
     #[command(flatten)]
+    correction: flags::CorrectionChoice,
+    #[command(flatten)]
     device: flags::Device,
     #[command(flatten)]
     keys: flags::Keys,
@@ -41,6 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut overrides = Overrides::new();
     args.keys.add_to(&mut overrides);
     args.transform.add_to(&mut overrides);
+    args.correction.add_to(&mut overrides);
     overrides
         .set("--device", "receiver.device", args.device.device.clone())
         .set("--air", "air.receive_addr", args.air.clone())

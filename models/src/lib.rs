@@ -171,6 +171,8 @@ pub struct SystemOptions {
     pub variance: VarianceChoice,
     /// What tells a sender of `sct-modular` and `sct-integrated` what a place of a picture shows.
     pub segmentation: sct::segmentation::Choice,
+    /// Whether a receiver of `sct-modular` and `sct-integrated` repairs what was lost.
+    pub correction: sct::correction::Switch,
 }
 
 /// Makes a system. Classical codecs always run on the CPU.
@@ -190,10 +192,8 @@ pub fn system(
         },
         SystemId::Vae => Box::new(variational(weights::VAE)?),
         SystemId::Vscc => Box::new(variational(weights::VSCC)?),
-        SystemId::SctModular => Box::new(sct::Sct::new(sct::Kind::Modular, &options.segmentation, device)?),
-        SystemId::SctIntegrated => {
-            Box::new(sct::Sct::new(sct::Kind::Integrated, &options.segmentation, device)?)
-        }
+        SystemId::SctModular => Box::new(sct::Sct::new(sct::Kind::Modular, options, device)?),
+        SystemId::SctIntegrated => Box::new(sct::Sct::new(sct::Kind::Integrated, options, device)?),
     })
 }
 
@@ -229,6 +229,7 @@ pub fn built_in_models() -> Vec<BuiltInModel> {
         (SystemId::Ae, weights::DEFAULT, "models/weights/ae.safetensors"),
         (SystemId::Vae, weights::VAE, "models/weights/vae.safetensors"),
         (SystemId::Vscc, weights::VSCC, "models/weights/vscc.safetensors"),
+        (SystemId::SctIntegrated, sct::weights::DEFAULT, "models/weights/sct.safetensors"),
     ];
     let model = |(system, bytes, file): (_, &[u8], _)| BuiltInModel {
         system,

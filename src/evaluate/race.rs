@@ -276,8 +276,11 @@ fn system<'a>(
     let index = match systems.iter().position(|system| system.id() == trial.system) {
         Some(index) => index,
         None => {
-            let options =
-                SystemOptions { segmentation: settings.segmentation.clone(), ..SystemOptions::default() };
+            let options = SystemOptions {
+                segmentation: settings.segmentation.clone(),
+                correction: settings.correction,
+                ..SystemOptions::default()
+            };
             let mut system = semcast_models::system(trial.system, device, &options)?;
             system.warm_up()?;
             systems.push(system);

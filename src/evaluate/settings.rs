@@ -7,8 +7,9 @@ use semcast_common::{
     intent::{Importance, Intent, Keep, Raster},
     message::SystemId,
 };
+use semcast_models::sct::correction::Switch;
 use semcast_models::sct::segmentation::{Choice, ClassifierFiles};
-use semcast_models::{DeviceChoice, ae::weights::digest_of as model_digest_of, model_digest};
+use semcast_models::{DeviceChoice, ae::weights::digest_of as model_digest_of, model_digest, sct};
 use semcast_phy::{
     channel::{ChannelConfig, Profile},
     numerology::Numerology,
@@ -88,6 +89,7 @@ pub struct Settings {
     pub allocation: Allocation,
     pub intent: Intent,
     pub segmentation: Choice,
+    pub correction: Switch,
     pub threads: usize,
     pub device: DeviceChoice,
     /// Files of LPIPS, and their digest if it is measured.
@@ -143,6 +145,7 @@ impl Settings {
             allocation: args.allocation,
             intent: args.semantics.intent()?,
             segmentation: args.segmentation.choice()?,
+            correction: args.correction.switch(),
             threads: args.threads.map_or_else(processors, usize::from),
             device,
             lpips_digest: args.lpips.digest()?,
@@ -170,6 +173,17 @@ impl Settings {
         words.join(", ")
     }
 
+    /// Digest of the weights of a system; of those that repair what was lost, of both.
+    fn model(&self, system: SystemId) -> String {
+        let model = model_digest(system).to_string();
+        match (system, self.correction) {
+            (SystemId::SctModular | SystemId::SctIntegrated, Switch::On) => {
+                format!("{model}+{}", model_digest_of(sct::weights::CORRECTION))
+            }
+            _ => model,
+        }
+    }
+
     /// The figures that are measured.
     pub fn metrics(&self) -> impl Iterator<Item = Metric> {
         let lpips = self.lpips_digest.is_some();
@@ -188,7 +202,7 @@ impl Settings {
                                 trials.push(Trial {
                                     version: Trial::version(),
                                     system,
-                                    model: model_digest(system).to_string(),
+                                    model: self.model(system),
                                     picture: picture.name.clone(),
                                     picture_digest: picture.digest.clone(),
                                     cbr: cbr.value(),

@@ -114,6 +114,7 @@ pub const KEYS: &[Key] = &[
         "for taef2, its two files: taef2_encoder.pth and taef2_decoder.pth, or the same as safetensors",
         Rule::TextList,
     ),
+    key("sct.correction", "false: regions that were lost are not repaired", Rule::Switch),
     key(
         "sct.segmentation",
         "what tells a sender of sct-modular and sct-integrated what it sees: small, espnet, espnetv2, or none",

@@ -271,9 +271,11 @@ pub enum Segmentation {
 }
 
 /// The systems `sct-modular` and `sct-integrated`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sct {
+    /// Whether a receiver repairs what was lost.
+    pub correction: bool,
     /// What tells a sender what it sees.
     pub segmentation: Segmentation,
     /// File of a network that does not come with the program.
@@ -282,6 +284,13 @@ pub struct Sct {
     /// File of a classifier, whose class Grad-CAM is about then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classifier: Option<String>,
+}
+
+impl Default for Sct {
+    fn default() -> Self {
+        let segmentation = Segmentation::default();
+        Self { correction: true, segmentation, segmentation_weights: None, classifier: None }
+    }
 }
 
 /// Logging.

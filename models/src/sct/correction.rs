@@ -72,6 +72,16 @@ pub fn as_received(known: Known, variance: Tensor<1>) -> (Tensor<4>, Tensor<4>) 
     (received, noise.clamp(0.0, UNKNOWN))
 }
 
+/// Whether receivers repair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// They do.
+    #[default]
+    On,
+    /// They do not.
+    Off,
+}
+
 /// The network that is ready to repair.
 pub struct Correction {
     network: CorrectionNetwork,

@@ -45,11 +45,12 @@ use crate::ae::network::{CHANNELS, UNKNOWN};
 use crate::ae::planes::Planes;
 use crate::ae::transform::{Code, Convolutional, Transform};
 use crate::ae::weights::from_bytes;
-use crate::{Budget, Decoded, ModelError, OpenDevice, System, check_origin};
+use crate::{Budget, Decoded, ModelError, OpenDevice, System, SystemOptions, check_origin};
 use analysis::Analysis;
+use correction::Correction;
 use map::{Coding, Map, Quantiser};
 use modular::{Candidate, Layout};
-use segmentation::{Choice, Segmenter};
+use segmentation::Segmenter;
 use side::Side;
 use tables::Tables;
 
@@ -70,6 +71,7 @@ pub struct Sct {
     transform: Convolutional,
     tables: Tables,
     segmenter: Option<Segmenter>,
+    correction: Option<Correction>,
     digest: ModelDigest,
 }
 
@@ -83,6 +85,8 @@ pub struct Known {
     pub code: Code,
     /// How much of each region arrived, 0 to 1; 0 for those that were not sent.
     pub arrived: Vec<f32>,
+    /// Whether anything of a region is lost, or was not sent.
+    pub damaged: bool,
 }
 
 impl Kind {
@@ -96,8 +100,8 @@ impl Kind {
 }
 
 impl Sct {
-    /// With the weights that come with the program; `segmentation`: which network tells a sender what it sees.
-    pub fn new(kind: Kind, segmentation: &Choice, device: &OpenDevice) -> Result<Self, ModelError> {
+    /// With the weights that come with the program.
+    pub fn new(kind: Kind, options: &SystemOptions, device: &OpenDevice) -> Result<Self, ModelError> {
         let unread = |what: &str, error: String| {
             ModelError::Internal(format!("the {what} of {} do not load: {error}", kind.system()))
         };
@@ -105,8 +109,16 @@ impl Sct {
         let digest = weights::digest(kind, &bytes);
         let network = from_bytes(bytes, &device.device).map_err(|error| unread("weights", error))?;
         let tables = Tables::parse(tables::DEFAULT).map_err(|error| unread("tables", error))?;
-        let segmenter = segmentation.open(device)?;
-        Ok(Self { kind, transform: Convolutional::new(network, device)?, tables, segmenter, digest })
+        let segmenter = options.segmentation.open(device)?;
+        let transform = Convolutional::new(network, device)?;
+        let correction = match options.correction {
+            correction::Switch::Off => None,
+            correction::Switch::On => {
+                let bytes = weights::CORRECTION.to_vec();
+                Some(Correction::with_weights(bytes, transform.variance(), device)?)
+            }
+        };
+        Ok(Self { kind, transform, tables, segmenter, correction, digest })
     }
 
     /// Picture → features of falling importance: the map, then the regions that are sent.
@@ -240,7 +252,7 @@ impl Sct {
             return Err(ModelError::Damaged("the first feature is no map of the regions".into()));
         };
         if !missing.is_empty() {
-            return Ok(Known { side, map: None, code, arrived: Vec::new() });
+            return Ok(Known { side, map: None, code, arrived: Vec::new(), damaged: true });
         }
         let map = Map::parse(bytes, self.kind, across, down)?;
         if map.sent().count() != regions.len() {
@@ -250,8 +262,15 @@ impl Sct {
         let layouts = Layout::of(&map.of_block, across, map.regions.len());
         let symbols = integrated::symbols_of_blocks(&map, &map.cells());
         let mut arrived = vec![0.0; map.regions.len()];
+        let mut damaged = regions.len() < map.regions.len();
         for (region, feature) in map.sent().zip(regions) {
             let layout = &layouts[region];
+            damaged |= match feature {
+                ReceivedFeature::Digital { missing, .. } => !missing.is_empty(),
+                ReceivedFeature::Analog { noise_variance, .. } => {
+                    !noise_variance.iter().all(|v| v.is_finite())
+                }
+            };
             arrived[region] = match (map.regions[region].coding, feature) {
                 (Coding::Modular(quantiser), ReceivedFeature::Digital { bytes, missing }) => {
                     self.place(bytes, missing, quantiser, layout, &mut code)
@@ -272,7 +291,7 @@ impl Sct {
                 _ => return Err(ModelError::Damaged("a region came as something else than told".into())),
             };
         }
-        Ok(Known { side, map: Some(map), code, arrived })
+        Ok(Known { side, map: Some(map), code, arrived, damaged })
     }
 
     /// Places what arrived of a region's bytes; returns how much of them is of use.
@@ -327,6 +346,18 @@ impl Sct {
             }
         }
         Ok(())
+    }
+
+    /// Repairs what was lost from what is around it, where anything was.
+    fn correct(&self, known: &mut Known) -> Result<(), ModelError> {
+        match (&self.correction, &known.map) {
+            (Some(correction), Some(map)) if known.damaged => {
+                let class = |&region: &u8| map.regions[usize::from(region)].class.unwrap_or(u8::MAX);
+                let labels: Vec<u8> = map.of_block.iter().map(class).collect();
+                correction.repair(&mut known.code, &labels)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -415,6 +446,7 @@ impl System for Sct {
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError> {
         let mut known = self.known(received)?;
         self.paint(&mut known)?;
+        self.correct(&mut known)?;
         let Known { side, code, .. } = &known;
         let mut planes = Planes::zeros(code.across * BLOCK, code.down * BLOCK);
         if known.map.is_some() {

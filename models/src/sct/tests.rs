@@ -13,7 +13,7 @@ use crate::metrics::psnr_db;
 use crate::{DeviceChoice, open_device};
 
 fn system(kind: Kind) -> Sct {
-    Sct::new(kind, &Choice::default(), &open_device(DeviceChoice::Cpu).unwrap()).unwrap()
+    Sct::new(kind, &SystemOptions::default(), &open_device(DeviceChoice::Cpu).unwrap()).unwrap()
 }
 
 /// A part of the test card.

@@ -5,8 +5,10 @@ use semcast_common::message::ModelDigest;
 use super::{Kind, tables};
 use crate::ae::weights;
 
-/// The network's weights that come with the program: those of `ae`.
-pub use crate::ae::weights::DEFAULT;
+/// The network's weights that come with the program.
+pub const DEFAULT: &[u8] = include_bytes!("../../weights/sct.safetensors");
+/// Those of the receiver's correction, which senders need not know.
+pub const CORRECTION: &[u8] = include_bytes!("../../weights/sct-correction.safetensors");
 
 /// What both ends must share: of `sct-modular` the tables too, without which no byte can be read.
 pub fn digest(kind: Kind, network: &[u8]) -> ModelDigest {
