@@ -15,7 +15,7 @@
 //! −32768 for a region without any values (65535 stands for a power that does not occur).
 //!
 //! A block is told by bits that follow what they see: whether it is of the region of its left neighbour, else of the one above
-//! it, else which. A cell is what a region has in a square of [`Grid`]; cells are counted square by square and in each
+//! it, else which. A cell is what a region has in a square of [`Grid`], with sides half as long again; cells are counted square by square and in each
 //! by region. Its rate is told by whether it is that of the same region's last cell, else which.
 
 use super::analysis::{Analysis, MAX_REGIONS, Region};
@@ -107,7 +107,9 @@ pub struct Cells {
 impl Cells {
     /// The cells of the regions that are sent.
     pub fn new(across: usize, down: usize, of_block: &[u8], sent: impl Fn(u8) -> bool) -> Self {
+        // Larger squares than `ae` has: a region is alike in itself, and every rate costs bits of the map.
         let grid = Grid::new(across, down);
+        let grid = Grid { side: grid.side * 3 / 2, ..grid };
         let mut sizes = vec![0; grid.cells() * MAX_REGIONS];
         let number = |block: usize| grid.cell(block) * MAX_REGIONS + usize::from(of_block[block]);
         let blocks = (0..of_block.len()).filter(|&block| sent(of_block[block]));
@@ -309,7 +311,7 @@ impl Near {
             }
         }
         if count > 1 {
-            tree(4, &mut models.digits, |_, model, bit| {
+            tree(4, &mut models.digits, |model, bit| {
                 let bit = region >> bit & 1 == 1;
                 encoder.adaptive(bit, model);
                 Some(bit)
@@ -331,7 +333,7 @@ impl Near {
         if count == 1 {
             return Some(0);
         }
-        let region = tree(4, &mut models.digits, |_, model, _| decoder.adaptive(model))?;
+        let region = tree(4, &mut models.digits, |model, _| decoder.adaptive(model))?;
         Some(region).filter(|&region| usize::from(region) < count)
     }
 }
@@ -340,11 +342,11 @@ impl Near {
 fn tree(
     bits: usize,
     models: &mut [AdaptiveBit],
-    mut step: impl FnMut(usize, &mut AdaptiveBit, usize) -> Option<bool>,
+    mut step: impl FnMut(&mut AdaptiveBit, usize) -> Option<bool>,
 ) -> Option<u8> {
     let mut node = 1;
     for bit in (0..bits).rev() {
-        node = 2 * node + usize::from(step(node, models.get_mut(node)?, bit)?);
+        node = 2 * node + usize::from(step(models.get_mut(node)?, bit)?);
     }
     Some((node - (1 << bits)) as u8)
 }
@@ -363,7 +365,7 @@ impl RateModels {
         let last = self.last[region];
         encoder.adaptive(rate == last, &mut self.same[usize::from(self.was_same[region])]);
         if rate != last {
-            tree(RATE_BITS, &mut self.digits[usize::from(last)], |_, model, bit| {
+            tree(RATE_BITS, &mut self.digits[usize::from(last)], |model, bit| {
                 let bit = rate >> bit & 1 == 1;
                 encoder.adaptive(bit, model);
                 Some(bit)
@@ -377,7 +379,7 @@ impl RateModels {
         let rate = if decoder.adaptive(&mut self.same[usize::from(self.was_same[region])])? {
             last
         } else {
-            tree(RATE_BITS, &mut self.digits[usize::from(last)], |_, model, _| decoder.adaptive(model))?
+            tree(RATE_BITS, &mut self.digits[usize::from(last)], |model, _| decoder.adaptive(model))?
         };
         (self.last[region], self.was_same[region]) = (rate, rate == last);
         Some(rate)
@@ -403,7 +405,7 @@ pub(crate) mod tests {
             Kind::Integrated => Coding::Integrated(Some(0.25)),
         };
         let region = |at: usize| MapRegion {
-            class: (at.is_multiple_of(2)).then_some(at as u8),
+            class: at.is_multiple_of(2).then_some(at as u8),
             density: 2.0,
             colour: [at as u8, 7, 255],
             coding: coding(at),

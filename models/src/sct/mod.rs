@@ -329,8 +329,8 @@ impl Sct {
         for block in 0..blocks {
             let colour = map.regions[usize::from(map.of_block[block])].colour;
             let (row, column) = (block / code.across, block % code.across);
-            for (channel, (colour, mean)) in colour.into_iter().zip(known.side.mean).enumerate() {
-                let value = (f32::from(colour) - f32::from(mean)) / 255.0;
+            for (channel, (value, mean)) in colour.into_iter().zip(known.side.mean).enumerate() {
+                let value = (f32::from(value) - f32::from(mean)) / 255.0;
                 for y in row * BLOCK..(row + 1) * BLOCK {
                     let start = channel * area + y * planes.width + column * BLOCK;
                     planes.values[start..start + BLOCK].fill(value);

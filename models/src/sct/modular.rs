@@ -22,6 +22,8 @@ const ROUNDING: f32 = 0.42;
 /// These are less than the errors: the decoder weighs noise against a channel's variance over all pictures, and would take
 /// for noise what stands out in this one. On Kodak, the errors' own variances cost up to 2 dB.
 const NOISE: (f32, f32) = (1.0 / 200.0, 1.0 / 6000.0);
+/// Bytes that every coded segment has beside its own: a CRC of 24 bits.
+const CHECK_BYTES: usize = 3;
 /// Largest magnitude of a quantised coefficient.
 const MOST: i32 = 1 << 20;
 /// Where a block has no neighbour of the same region.
@@ -353,7 +355,7 @@ pub fn fit(candidates: &[Candidate], tables: &Tables, budget: usize) -> Result<V
     Ok(best)
 }
 
-/// What bytes cost, in bytes of the link's own step.
+/// What the bytes of a feature cost, with the check sum of the segment that carries them, in bytes of the link's own step.
 pub fn cost_of(bytes: usize, cost_256: u16) -> usize {
-    (bytes * usize::from(cost_256)).div_ceil(256)
+    ((bytes + CHECK_BYTES) * usize::from(cost_256)).div_ceil(256)
 }
