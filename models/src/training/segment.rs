@@ -1,10 +1,11 @@
 //! Training of the segmentation network that comes with the program: pictures → its weights.
 //!
 //! No person labelled the pictures: two published networks are the teachers \[1\]. One knows things (Pascal VOC), the other
-//! knows streets (Cityscapes). What the first one takes for background, the second one explains: all of it where there is a road below
-//! and none above, elsewhere plants and sky, and the rest with doubts. What nobody is sure of is another thing. Crops are labelled once, before the first step, and labels are kept in a
-//! file; a step sees parts of them, mirrored and with other colours at random. The loss is the cross-entropy against the teachers'
-//! probabilities, in which rare classes count more.
+//! knows streets (Cityscapes). What the first one takes for background, the second one explains: all of it where there is a road
+//! below and none above, elsewhere plants and sky, and the rest with doubts. What nobody is sure of is another thing. Crops are
+//! labelled once, before the first step, and labels are kept in a file; the network sees them at half their size, parts of them at
+//! a time, mirrored and with other colours at random. The loss is the cross-entropy against the teachers' probabilities, in which
+//! rare classes count more.
 //!
 //! The errors that are reported are shares of places whose class is not the teachers': their PSNR is −10 lg of that.
 //!
@@ -23,6 +24,7 @@ use super::TrainingError;
 use super::pictures::{Crops, GROUP, Pictures};
 use super::task::{Figure, Outcome, Task};
 use crate::ae::weights::{digest_of, to_bytes};
+use crate::sct::analysis::reduced::resized;
 use crate::sct::segmentation::classes::{CLASSES, COUNT, OTHER};
 use crate::sct::segmentation::small::{PLACE_PIXELS, Small};
 use crate::sct::segmentation::{NetworkName, Segmenter};
@@ -30,10 +32,12 @@ use crate::{ModelError, OpenDevice};
 
 /// Seed of the crops that are labelled.
 const POOL_SEED: u64 = 0x005e_6e47;
-/// Side of the crops that are labelled, pixels.
-const CROP: usize = 192;
+/// Side of the crops that the teachers see, pixels.
+const WHOLE: usize = 192;
+/// Side to which they are made smaller for the network, pixels.
+const CROP: usize = 96;
 /// Side of the parts of them that a step sees, pixels.
-const PART: usize = 160;
+const PART: usize = 80;
 /// Places of a crop and of a part, along each axis.
 const PLACES: usize = CROP / PLACE_PIXELS;
 const PART_PLACES: usize = PART / PLACE_PIXELS;
@@ -138,25 +142,20 @@ impl Segmentation {
     }
 
     fn label(&self, crops: &Crops) -> Pool {
-        let area = CROP * CROP;
+        let area = WHOLE * WHOLE;
         let mut pool = Pool { pixels: Vec::new(), labels: Vec::new(), weights: [1.0; COUNT] };
         for (index, crop) in crops.values.chunks_exact(3 * area).enumerate() {
             let mean = crops.means[index / GROUP];
-            let start = pool.pixels.len();
-            for at in 0..area {
-                for plane in 0..3 {
-                    let value = crop[plane * area + at] + mean[plane];
-                    pool.pixels.push((255.0 * value).round().clamp(0.0, 255.0) as u8);
-                }
-            }
-            let picture = Picture::new(CROP as u32, CROP as u32, pool.pixels[start..].to_vec()).ok();
-            let taught = picture.and_then(|picture| self.teach(&picture).ok());
-            // What no teacher can say anything of is another thing.
-            let nothing = || {
-                let other = |at: usize| if at % COUNT == usize::from(OTHER) { 1.0 } else { 0.0 };
-                (0..PLACES * PLACES * COUNT).map(other).collect()
+            let value = |at: usize, plane: usize| {
+                (255.0 * (crop[plane * area + at] + mean[plane])).round().clamp(0.0, 255.0) as u8
             };
-            let taught = taught.unwrap_or_else(nothing);
+            let rgb = (0..area).flat_map(|at| [value(at, 0), value(at, 1), value(at, 2)]).collect();
+            // Sides and bytes fit, and what a teacher cannot say anything of is another thing.
+            let Ok(picture) = Picture::new(WHOLE as u32, WHOLE as u32, rgb) else { continue };
+            let other = |at: usize| if at % COUNT == usize::from(OTHER) { 1.0 } else { 0.0 };
+            let nothing = |_| (0..PLACES * PLACES * COUNT).map(other).collect();
+            let taught = self.teach(&picture).unwrap_or_else(nothing);
+            pool.pixels.extend(resized(&picture, CROP, CROP));
             pool.labels.extend(taught.iter().map(|value| (255.0 * value).round().clamp(0.0, 255.0) as u8));
         }
         pool
@@ -176,7 +175,7 @@ impl Segmentation {
                     let mut rng = StdRng::seed_from_u64(POOL_SEED);
                     let mut all = Pool { pixels: Vec::new(), labels: Vec::new(), weights: [1.0; COUNT] };
                     for _ in 0..self.labelled / GROUP {
-                        let some = self.label(&pictures.crops(1, CROP, &mut rng));
+                        let some = self.label(&pictures.crops(1, WHOLE, &mut rng));
                         all.pixels.extend(some.pixels);
                         all.labels.extend(some.labels);
                     }
@@ -191,7 +190,7 @@ impl Segmentation {
     }
 
     fn held_out(&self, pictures: &Pictures) -> &Pool {
-        self.held_out.get_or_init(|| self.label(&pictures.validation_crops(CROP)))
+        self.held_out.get_or_init(|| self.label(&pictures.validation_crops(WHOLE)))
     }
 
     /// The classes that the network gives the places of all crops of a pool, and those that the teachers gave.
@@ -270,7 +269,7 @@ impl Task for Segmentation {
     }
 
     fn least_side(&self) -> usize {
-        CROP
+        WHOLE
     }
 
     fn crops(&self) -> usize {
@@ -356,7 +355,7 @@ impl Task for Segmentation {
             let both = pairs().filter(|(a, b)| **a == class && **b == class).count();
             let either = pairs().filter(|(a, b)| **a == class || **b == class).count();
             // A class that the teachers hardly saw says nothing.
-            if taught.iter().filter(|&&label| label == class).count() >= PLACES {
+            if taught.iter().filter(|&&label| label == class).count() >= PLACES * PLACES / 4 {
                 all.push(both as f64 / either.max(1) as f64);
             }
         }

@@ -180,7 +180,7 @@ const ESPNETV2: Manner = Manner {
 const OWN: [u8; COUNT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
 
 const SMALL: Manner = Manner {
-    longest: 512,
+    longest: 256,
     unit: small::FEATURE_PIXELS,
     blue_first: false,
     mean: [0.0; 3],

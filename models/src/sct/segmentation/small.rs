@@ -1,7 +1,7 @@
 //! The segmentation network that comes with the program.
 //!
 //! ```text
-//! picture ─ fold 4 ─ 3×3/2 ─ residual(⅛) ─┬─ 3×3/2 ─ 2 residuals(1/16) ─┬─ + ─ 1×1 ─ unfold 2 ─ + ─ 3×3 ─ 1×1 ─► classes (⅛)
+//! picture, row ─ fold 4 ─ 3×3/2 ─ residual(⅛) ─┬─ 3×3/2 ─ 2 residuals(1/16) ─┬─ + ─ 1×1 ─ unfold 2 ─ + ─ 3×3 ─ 1×1 ─► classes (⅛)
 //!                                         │                             └─ mean ─ 1×1 ─┘          │
 //!                                         └──────────────────── 1×1 ──────────────────────────────┘
 //! ```
@@ -11,7 +11,7 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor, activation::relu};
+use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 
 use super::classes::COUNT;
 use crate::ae::layers::{Residual, convolution, fold, unfold};
@@ -52,7 +52,7 @@ impl Small {
     /// One that has learned nothing.
     pub fn new(device: &Device) -> Self {
         Self {
-            to_eighth: convolution(48, EIGHTH, 3, 2, device),
+            to_eighth: convolution(48 + 1, EIGHTH, 3, 2, device),
             eighth: Residual::new(EIGHTH, device),
             to_sixteenth: convolution(EIGHTH, SIXTEENTH, 3, 2, device),
             sixteenth: (0..2).map(|_| Residual::new(SIXTEENTH, device)).collect(),
@@ -72,7 +72,15 @@ impl Small {
     /// `[B, 3, H, W]`, values 0 to 1, sides multiples of [`FEATURE_PIXELS`] → features `[B, C, H/16, W/16]`, and what the
     /// last layers need besides, `[B, C, H/8, W/8]`.
     pub fn features(&self, picture: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let [batch, _, height, width] = picture.dims();
+        let (rows, columns) = (height / 4, width / 4);
+        // Sky is above and road below: how far down a row is, from -1 to 1.
+        let place = |row: usize| (2 * row + 1) as f32 / rows as f32 - 1.0;
+        let places: Vec<f32> = (0..rows * columns).map(|at| place(at / columns)).collect();
+        let places =
+            Tensor::<4>::from_data(TensorData::new(places, [1, 1, rows, columns]), &picture.device());
         let folded = fold(picture.sub_scalar(0.5).mul_scalar(4.0), 4);
+        let folded = Tensor::cat(vec![folded, places.repeat_dim(0, batch)], 1);
         let eighth = self.eighth.forward(convolve(&self.to_eighth, folded, None, true));
         let hidden = convolve(&self.to_sixteenth, relu(eighth.clone()), None, true);
         let hidden = self.sixteenth.iter().fold(hidden, |hidden, layer| layer.forward(hidden));
