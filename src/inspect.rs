@@ -13,7 +13,7 @@ use semcast_models::sct::importance;
 use semcast_models::sct::preserving;
 use semcast_models::sct::segmentation::LabelMap;
 use semcast_models::sct::segmentation::classes::name;
-use semcast_models::{DeviceChoice, open_device};
+use semcast_models::{DeviceChoice, ModelError, open_device};
 use serde::Serialize;
 
 use crate::{
@@ -44,6 +44,14 @@ pub struct Args {
     /// auto: a real GPU if there is one, else the CPU; cpu; wgpu
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     device: DeviceChoice,
+}
+
+/// What the user has chosen and cannot have is no failure of ours.
+fn refused(error: ModelError) -> anyhow::Error {
+    match error {
+        ModelError::Choice(message) => usage(message),
+        other => other.into(),
+    }
 }
 
 fn usage(message: String) -> anyhow::Error {
@@ -108,9 +116,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let network = weights::from_bytes(weights::DEFAULT.to_vec(), &device.device)
         .map_err(|error| anyhow::anyhow!("the weights of the transform do not load: {error}"))?;
     let entropy = importance::entropy_of(&content, &Convolutional::new(network, &device)?)?;
-    let found = analysis::inspect(&content, &entropy, &intent, segmenter.as_ref())?;
+    let found = analysis::inspect(&content, &entropy, &intent, segmenter.as_ref()).map_err(refused)?;
     // As they would be sent: what is to be kept counts more.
-    let (regions, sent) = preserving::choose(found.analysis.clone(), &intent)?;
+    let (regions, sent) = preserving::choose(found.analysis.clone(), &intent).map_err(refused)?;
     let saliency = importance::saliency::map(&content, &found.classes);
     let gradcam = importance::gradcam(&content, &found.classes, segmenter.as_ref())?;
 

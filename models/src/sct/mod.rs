@@ -262,7 +262,8 @@ impl Sct {
         let layouts = Layout::of(&map.of_block, across, map.regions.len());
         let symbols = integrated::symbols_of_blocks(&map, &map.cells());
         let mut arrived = vec![0.0; map.regions.len()];
-        let mut damaged = regions.len() < map.regions.len();
+        // Where nothing was sent, there is nothing to learn from.
+        let mut damaged = (1..map.regions.len()).contains(&regions.len());
         for (region, feature) in map.sent().zip(regions) {
             let layout = &layouts[region];
             damaged |= match feature {
