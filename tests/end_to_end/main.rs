@@ -4,6 +4,7 @@
 //! - [`daemons`]: `transmitter`, `air` and `receiver` with `send` and `watch`; each killed and started again.
 //! - [`evaluate`]: a race of systems, its files, and that it goes on where it was.
 //! - [`hostile`]: datagrams, keys and files that nobody should send.
+//! - [`inspect`]: what the semantic analysis finds in a picture.
 //! - `memory`: how much a large photo takes.
 //! - [`metrics`]: figures of pictures in files.
 //! - [`refused`]: content and settings that the command line refuses.
@@ -13,6 +14,7 @@ mod daemons;
 mod evaluate;
 mod harness;
 mod hostile;
+mod inspect;
 mod loopback;
 #[cfg(target_os = "linux")]
 mod memory;
