@@ -120,7 +120,7 @@ impl CorrectionChoice {
 /// What tells a sender of regions what it sees.
 #[derive(Args, Default, Clone)]
 pub struct SegmentationChoice {
-    /// Network that tells sct-modular and sct-integrated what a place shows: small (comes with semcast), espnet, espnetv2, none
+    /// Network that tells sct-modular and sct-integrated what a place shows: small (comes with semcast), espnet, espnetv2; none, the default, cuts by looks alone
     #[arg(long, value_name = "NAME", value_parser = ["small", "espnet", "espnetv2", "none"])]
     pub segmentation: Option<String>,
     /// Its weights, for espnet and espnetv2: a file such as espnet_p_2_q_8.pth

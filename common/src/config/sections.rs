@@ -260,13 +260,13 @@ pub struct Ae {
 #[serde(rename_all = "kebab-case")]
 pub enum Segmentation {
     /// The one that comes with the program.
-    #[default]
     Small,
     /// ESPNet, whose file the user names.
     Espnet,
     /// ESPNetv2, whose file the user names.
     Espnetv2,
-    /// None.
+    /// None: regions are cut by how they look.
+    #[default]
     None,
 }
 

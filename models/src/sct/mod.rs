@@ -221,7 +221,8 @@ impl Sct {
             map.rates = integrated::rates(values, self.transform.variance(), analysis, &cells, left)
                 .map_err(|least| needed(least + of_map))?;
             let used: usize = integrated::symbols_of_blocks(map, &cells).iter().sum();
-            let takes = (map.to_bytes(self.kind).len() as f64 * per_byte).ceil() as usize;
+            let takes =
+                ((map.to_bytes(self.kind).len() + modular::CHECK_BYTES) as f64 * per_byte).ceil() as usize;
             if used + takes <= budget.symbols {
                 break;
             }
@@ -325,25 +326,13 @@ impl Sct {
         if bare.is_empty() {
             return Ok(());
         }
-        let mut planes = Planes::zeros(code.across * BLOCK, code.down * BLOCK);
-        let area = planes.width * planes.height;
-        for block in 0..blocks {
-            let colour = map.regions[usize::from(map.of_block[block])].colour;
-            let (row, column) = (block / code.across, block % code.across);
-            for (channel, (value, mean)) in colour.into_iter().zip(known.side.mean).enumerate() {
-                let value = (f32::from(value) - f32::from(mean)) / 255.0;
-                for y in row * BLOCK..(row + 1) * BLOCK {
-                    let start = channel * area + y * planes.width + column * BLOCK;
-                    planes.values[start..start + BLOCK].fill(value);
-                }
-            }
-        }
-        let painted = self.transform.encode(&planes, known.side.mean, false)?.values;
+        let planes = painted(map, known.side.mean);
+        let values = self.transform.encode(&planes, known.side.mean, false)?.values;
         for channel in colours {
             let variance = COLOUR_ERROR * self.transform.variance()[channel];
             for &block in &bare {
                 let at = channel * blocks + block;
-                (code.values[at], code.variance[at]) = (painted[at], variance);
+                (code.values[at], code.variance[at]) = (values[at], variance);
             }
         }
         Ok(())
@@ -360,6 +349,24 @@ impl Sct {
             _ => Ok(()),
         }
     }
+}
+
+/// Every region in its colour, about a mean colour.
+fn painted(map: &Map, mean: [u8; 3]) -> Planes {
+    let mut planes = Planes::zeros(map.across * BLOCK, map.down * BLOCK);
+    let area = planes.width * planes.height;
+    for (block, &region) in map.of_block.iter().enumerate() {
+        let colour = map.regions[usize::from(region)].colour;
+        let (row, column) = (block / map.across, block % map.across);
+        for (channel, (value, mean)) in colour.into_iter().zip(mean).enumerate() {
+            let value = (f32::from(value) - f32::from(mean)) / 255.0;
+            for y in row * BLOCK..(row + 1) * BLOCK {
+                let start = channel * area + y * planes.width + column * BLOCK;
+                planes.values[start..start + BLOCK].fill(value);
+            }
+        }
+    }
+    planes
 }
 
 /// Marks the regions that are sent, so that the map has its final length.
@@ -446,13 +453,18 @@ impl System for Sct {
 
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError> {
         let mut known = self.known(received)?;
-        self.paint(&mut known)?;
-        self.correct(&mut known)?;
-        let Known { side, code, .. } = &known;
-        let mut planes = Planes::zeros(code.across * BLOCK, code.down * BLOCK);
-        if known.map.is_some() {
-            self.transform.decode(code, side.mean, &mut planes)?;
+        let mut planes = Planes::zeros(known.code.across * BLOCK, known.code.down * BLOCK);
+        match &known.map {
+            None => {}
+            // Nothing is left to be told: every region is of one colour.
+            Some(map) if map.sent().count() == 0 => planes = painted(map, known.side.mean),
+            Some(_) => {
+                self.paint(&mut known)?;
+                self.correct(&mut known)?;
+                self.transform.decode(&known.code, known.side.mean, &mut planes)?;
+            }
         }
+        let side = &known.side;
         let picture = planes.to_picture(side.width, side.height, side.mean)?;
         Ok(Decoded { content: Content::Picture(picture), confidence: known.confidence() })
     }

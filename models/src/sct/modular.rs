@@ -23,7 +23,7 @@ const ROUNDING: f32 = 0.42;
 /// for noise what stands out in this one. On Kodak, the errors' own variances cost up to 2 dB.
 const NOISE: (f32, f32) = (1.0 / 200.0, 1.0 / 6000.0);
 /// Bytes that every coded segment has beside its own: a CRC of 24 bits.
-const CHECK_BYTES: usize = 3;
+pub const CHECK_BYTES: usize = 3;
 /// Largest magnitude of a quantised coefficient.
 const MOST: i32 = 1 << 20;
 /// Where a block has no neighbour of the same region.

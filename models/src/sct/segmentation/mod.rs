@@ -76,7 +76,7 @@ pub enum ClassifierFiles {
 }
 
 /// Which network tells a sender what the places of its pictures show.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     /// None: nobody tells, and regions are cut by how they look.
     pub network: Option<NetworkName>,
@@ -84,12 +84,6 @@ pub struct Choice {
     pub weights: Option<Arc<[u8]>>,
     /// A classifier, whose class Grad-CAM is about then.
     pub classifier: Option<ClassifierFiles>,
-}
-
-impl Default for Choice {
-    fn default() -> Self {
-        Self { network: Some(NetworkName::Small), weights: None, classifier: None }
-    }
 }
 
 impl Choice {
