@@ -3,8 +3,8 @@
 //! In → out: a grid of labels → its connected areas as polygons, simplified until they fit a wanted number of bytes → bits → the
 //! same polygons, painted from the largest to the smallest → labels, about or exactly the same.
 //!
-//! - [`outline`](self::outline): areas → polygons. Borders between two areas are simplified as one line \[1\], so that no gap opens.
-//! - [`paint`](self::paint): polygons → labels.
+//! - `outline`: areas → polygons. Borders between two areas are simplified as one line \[1\], so that no gap opens.
+//! - `paint`: polygons → labels.
 //!
 //! Bits, most significant first; EGk is an exponential Golomb code (\[2\], section 9.2), signed numbers as 0, 1, −1, 2, −2, …
 //!
