@@ -153,6 +153,10 @@ pub fn inspect(
         Some(Keep::Classes(names)) => importance::numbers(names)?,
         _ => Vec::new(),
     };
+    if !asked_for.is_empty() && segmenter.is_none() {
+        let text = "classes are to be kept, and nothing tells what the picture shows: name a network with --segmentation";
+        return Err(ModelError::Choice(text.into()));
+    }
     let protected = |class: usize| match &intent.keep {
         Some(Keep::Classes(_)) => asked_for.contains(&(class as u8)),
         _ => CLASSES[class].prior > 1.0,

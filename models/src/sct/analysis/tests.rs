@@ -125,6 +125,10 @@ fn what_a_mask_keeps_has_regions_of_its_own() {
         let first = blocks.next().unwrap();
         assert!(blocks.all(|other| other == first));
     }
+    // Classes want someone who knows them.
+    let keep = Some(Keep::Classes(vec!["person".into()]));
+    let error = analyse(&picture, &[1.0; 240], &Intent { keep, ..Intent::default() }, None).unwrap_err();
+    assert!(error.to_string().contains("--segmentation"), "{error}");
     let keep = Some(Keep::Classes(vec!["unicorn".into()]));
     assert!(analyse(&picture, &[1.0; 240], &Intent { keep, ..Intent::default() }, None).is_err());
 }
