@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use num_complex::Complex32;
 use semcast_common::{
     message::{ReceivedMessage, SemanticMessage},
-    wire::{ChannelState, MessageSent, ModeChoice, Overhead},
+    wire::{ChannelState, MessageSent, ModeChoice},
 };
 use semcast_phy::{
     channel::{Channel, ChannelConfig},
-    framing::FrameCost,
     mode::{ControlRate, Mode},
     modulation::mcs::Mcs,
     receive::Demodulator,
@@ -24,6 +23,7 @@ use semcast_receiver::{
 };
 use semcast_transmitter::{
     allocation::Allocator,
+    cost::Elements,
     link_adaptation::{self, Link, LinkAdaptation, Report},
     planner::{FrameDraft, OutgoingMessage},
     resending::Lack,
@@ -72,7 +72,7 @@ struct OnAir<'a> {
     combiner: Combiner,
     next_frame: u16,
     last_mode: Mode,
-    overhead: Overhead,
+    elements: Elements,
     cost: Cost,
     /// What the receiver last said of the channel.
     reports: Vec<Report>,
@@ -121,7 +121,7 @@ impl Chain {
             combiner: Combiner::default(),
             next_frame: 0,
             last_mode: Mode::Normal,
-            overhead: Overhead::default(),
+            elements: Elements::default(),
             cost: Cost::default(),
             reports: Vec::new(),
         };
@@ -159,8 +159,10 @@ impl Chain {
             }
         };
         let mut cost = air.cost;
-        cost.total_symbols = Some(cost.payload_symbols + air.overhead.total());
-        cost.overhead = Some(air.overhead);
+        let Elements { payload, overhead } = air.elements;
+        cost.payload_symbols = payload;
+        cost.total_symbols = Some(payload + overhead.total());
+        cost.overhead = Some(overhead);
         Ok(Delivery { received, cost })
     }
 }
@@ -269,7 +271,8 @@ impl OnAir<'_> {
             samples.clear();
             let cost = self.chain.modulator.modulate(&frame, &mut samples)?;
             samples.resize(samples.len() + GAP_SAMPLES, Complex32::default());
-            self.note_cost(draft, &cost);
+            self.cost.frames += 1;
+            self.elements.add(&cost, draft.segments.is_empty());
             self.chain.heard.clear();
             self.channel.process(&samples, &mut self.chain.heard);
             self.chain.samples = samples;
@@ -277,21 +280,6 @@ impl OnAir<'_> {
         }
         self.silence(self.chain.tail_samples, &mut heard);
         Ok(heard)
-    }
-
-    fn note_cost(&mut self, draft: &FrameDraft, cost: &FrameCost) {
-        self.cost.frames += 1;
-        let overhead = &mut self.overhead;
-        if draft.segments.is_empty() {
-            overhead.sounding += cost.total() as u64;
-            return;
-        }
-        self.cost.payload_symbols += cost.payload as u64;
-        overhead.preamble += cost.preamble as u64;
-        overhead.header += cost.header as u64;
-        overhead.control += cost.control as u64;
-        overhead.pilots += cost.pilots as u64;
-        overhead.padding += cost.padding as u64;
     }
 
     fn silence(&mut self, samples: usize, heard: &mut Vec<HeardFrame>) {

@@ -19,7 +19,7 @@ use semcast_common::{
 use semcast_models::metrics::{ClassQuality, PictureMetrics};
 use semcast_models::{Budget, ModelError, OpenDevice, System, SystemOptions};
 use semcast_phy::{channel::ChannelConfig, modulation::mcs::Mcs};
-use semcast_transmitter::worker::budget;
+use semcast_transmitter::cost::budget;
 
 use super::{
     chain::{Chain, Delivery},

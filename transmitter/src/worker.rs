@@ -20,11 +20,11 @@ use semcast_common::{
     message::SystemId,
     wire::{
         ContentKind, ControlMessage, Decoded, Failed, FailureCode, MessageAnnounced, MessageReceipt,
-        MessageSent, ModeChoice, Overhead, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
+        MessageSent, ModeChoice, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
         TransmitterTimings, Undecodable,
     },
 };
-use semcast_models::{Budget, OpenDevice, System};
+use semcast_models::{OpenDevice, System};
 use semcast_phy::{
     mode::{ControlRate, Mode},
     modulation::mcs::Mcs,
@@ -35,9 +35,10 @@ use tokio::sync::mpsc;
 
 use crate::{
     allocation::Allocator,
+    cost::{Elements, budget},
     jobs::Job,
     link_adaptation::{self, Link, LinkAdaptation, Report},
-    planner::{FrameDraft, MAX_SEGMENT_BYTES, OutgoingMessage},
+    planner::{FrameDraft, OutgoingMessage},
     receivers::Receivers,
     refining::LatencyBudget,
     resending::Lack,
@@ -55,8 +56,6 @@ const RECEIPT_TIMEOUT: Duration = Duration::from_secs(4);
 const DECODE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Most rounds of resending while a latency budget lasts.
 const MOST_ROUNDS: u8 = 100;
-/// Text has no resolution to trade: it may take as many symbols as it needs.
-const TEXT_SYMBOLS: usize = 1 << 24;
 
 /// What a connected receiver says, for the worker.
 pub enum Feedback {
@@ -114,8 +113,7 @@ pub struct Worker<Radio> {
 /// What has gone out for a job so far.
 #[derive(Default)]
 struct Spent {
-    payload: u64,
-    overhead: Overhead,
+    elements: Elements,
     samples: u64,
     frames: u32,
     resent: u32,
@@ -252,8 +250,8 @@ impl<Radio: RadioSink> Worker<Radio> {
                 content: ContentKind::of(&content),
                 bytes_source: job.body.len() as u64,
                 bytes_coded: coded_bytes as u64,
-                symbols_payload: spent.payload,
-                overhead: spent.overhead,
+                symbols_payload: spent.elements.payload,
+                overhead: spent.elements.overhead,
                 airtime_ms: 1e3 * spent.samples as f64 / self.settings.sample_rate_hz,
                 mcs: if coded_bytes == 0 { String::new() } else { mcs.to_string() },
                 mode: in_words(&spent.modes),
@@ -451,7 +449,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             if let Some((budget, samples_before)) = &budget {
                 let seconds = |samples: u64| samples as f64 / self.settings.sample_rate_hz;
                 let airtime = seconds(spent.samples - samples_before);
-                let per_second = spent.payload as f64 / airtime.max(1e-9);
+                let per_second = spent.elements.payload as f64 / airtime.max(1e-9);
                 let airtime = Duration::from_secs_f64(airtime);
                 let now = Instant::now();
                 if !rounds.refine(&lack, budget.elements_left(now, airtime, asked.elapsed(), per_second)) {
@@ -551,17 +549,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         })?;
         spent.last_sample_unix_us = unix_us();
         spent.samples += cost.samples as u64;
-        let overhead = &mut spent.overhead;
-        if frame.segments.is_empty() {
-            overhead.sounding += cost.total() as u64;
-        } else {
-            spent.payload += cost.payload as u64;
-            overhead.preamble += cost.preamble as u64;
-            overhead.header += cost.header as u64;
-            overhead.control += cost.control as u64;
-            overhead.pilots += cost.pilots as u64;
-            overhead.padding += cost.padding as u64;
-        }
+        spent.elements.add(&cost, frame.segments.is_empty());
         Ok(())
     }
 }
@@ -580,23 +568,6 @@ struct Verdicts {
     waiting: BTreeSet<u64>,
     decoded: Option<ReceiverPart>,
     undecodable: Option<Undecodable>,
-}
-
-/// What a message of a content may cost: so many symbols a value of a picture, and the bytes that these carry on a step
-/// of the ladder.
-pub fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
-    let symbols = match content {
-        Content::Picture(picture) => ((cbr * picture.values() as f64) as usize).max(1),
-        Content::Text(_) => TEXT_SYMBOLS,
-    };
-    // As the planner cuts it: full segments, and one with what is left.
-    let full = mcs.symbols_for_bytes(MAX_SEGMENT_BYTES);
-    let bytes = symbols / full * MAX_SEGMENT_BYTES + mcs.bytes_for_symbols(symbols % full);
-    let cost = |level: usize| {
-        let dearer = mcs.spectral_efficiency() / link_adaptation::protected(mcs, level).spectral_efficiency();
-        (256.0 * dearer).round().clamp(256.0, f64::from(u16::MAX)) as u16
-    };
-    Budget { symbols, bytes, costs_256: std::array::from_fn(cost) }
 }
 
 fn all_reported(reports: &[Report]) -> bool {

@@ -17,11 +17,11 @@ use crate::ae::network::CHANNELS;
 use crate::ae::transform::Code;
 
 /// What is added before a coefficient is cut to an integer: 0.5 would round to the nearest, less gives a wider zero.
-const ROUNDING: f32 = 0.42;
+pub const ROUNDING: f32 = 0.42;
 /// Noise variance that the decoder is told, over the square of the step, of a coefficient that is not zero and of one that is.
 /// These are less than the errors: the decoder weighs noise against a channel's variance over all pictures, and would take
 /// for noise what stands out in this one. On Kodak, the errors' own variances cost up to 2 dB.
-const NOISE: (f32, f32) = (1.0 / 200.0, 1.0 / 6000.0);
+pub const NOISE: (f32, f32) = (1.0 / 200.0, 1.0 / 6000.0);
 /// Bytes that every coded segment has beside its own: a CRC of 24 bits.
 pub const CHECK_BYTES: usize = 3;
 /// Largest magnitude of a quantised coefficient.

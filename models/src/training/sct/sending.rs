@@ -11,17 +11,13 @@ use super::regions::{self, Chances, Regions};
 use crate::ae::basis::BLOCK;
 use crate::ae::network::{CHANNELS, UNKNOWN};
 use crate::ae::rates::gain;
+use crate::sct::modular::{NOISE, ROUNDING};
 
 /// Share of the groups whose values are quantised, and of those of which only the channels that would be sent as symbols arrive.
 const QUANTISED: f64 = 0.25;
 const CUT: f64 = 0.3;
 /// Range of the logarithm to base 2 of the step of a coefficient: pictures vary over a range of one.
 const LOG_STEP: std::ops::Range<f32> = -4.5..-0.5;
-/// What is added to a coefficient in steps before it is cut to an integer: 0.5 would round to the nearest.
-const ROUNDING: f32 = 0.42;
-/// Variance that the decoder is told, over the square of the step, of a coefficient that is not zero and of one that is: less
-/// than the errors have, as sending quantised values does it.
-const TOLD: (f32, f32) = (1.0 / 200.0, 1.0 / 6000.0);
 
 /// Crops and what the link does to them.
 pub struct Batch {
@@ -180,7 +176,7 @@ impl Batch {
         let whole = exact.clone().abs().add_scalar(ROUNDING).floor();
         let zero = whole.clone().sign().neg().add_scalar(1.0);
         let read = exact.clone().sign() * whole;
-        let told = zero.mul_scalar(TOLD.1 - TOLD.0).add_scalar(TOLD.0) * step.clone().square();
+        let told = zero.mul_scalar(NOISE.1 - NOISE.0).add_scalar(NOISE.0) * step.clone().square();
         let kept = tensor(&self.kept);
         // Differentiated as if the error were noise.
         let error = ((read - exact) * step).detach();
@@ -229,7 +225,7 @@ mod tests {
         let error = mean(((received.values - values) / step.clone()).square());
         assert!((0.07..0.11).contains(&error), "{error} instead of about a twelfth");
         let told = mean(received.variance / step.square());
-        assert!(told > TOLD.1 && told < TOLD.0, "{told}");
+        assert!(told > NOISE.1 && told < NOISE.0, "{told}");
     }
 
     #[test]
