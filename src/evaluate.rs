@@ -18,6 +18,7 @@ mod settings;
 mod store;
 mod summary;
 mod tables;
+mod task;
 mod trial;
 
 use std::path::PathBuf;
@@ -95,7 +96,9 @@ pub struct Args {
     /// Folder of label maps, PNGs of the pictures' names whose values are numbers of classes: quality is measured by class, too
     #[arg(long, value_name = "FOLDER")]
     labels: Option<PathBuf>,
-    /// Names of the classes for the tables, a line each, from number 0
+    /// Names of the classes for the tables, a line each, from number 0. If every line is or ends in a class of semcast
+    /// (docs/SEMANTICS.md), as in `tree vegetation`, the task of classifying blocks is judged, too: by what the receiver
+    /// tells with --for machine, else by what the network of --segmentation says of the received picture
     #[arg(long, value_name = "FILE", requires = "labels")]
     label_names: Option<PathBuf>,
     /// Resource blocks for the features of a message: by importance, or for comparison none, random, equal, inverse
@@ -106,7 +109,7 @@ pub struct Args {
     #[command(flatten)]
     segmentation: flags::SegmentationChoice,
     #[command(flatten)]
-    correction: flags::CorrectionChoice,
+    regions: flags::RegionReceiving,
     /// Forget the results that are there
     #[arg(long)]
     fresh: bool,

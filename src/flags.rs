@@ -97,21 +97,31 @@ impl TransformChoice {
     }
 }
 
-/// Whether what was lost of a region is repaired.
+/// What a receiver of regions does with them.
 #[derive(Args, Default, Clone)]
-pub struct CorrectionChoice {
+pub struct RegionReceiving {
     /// Whether a receiver of sct-modular and sct-integrated repairs regions that were lost: on, or off for comparison
     #[arg(long, value_name = "WHETHER", value_parser = ["on", "off"])]
     pub correction: Option<String>,
+    /// Weights of the machine mode, for messages that are sent with --for machine: a file from `semcast train machine`
+    #[arg(long, value_name = "FILE")]
+    pub machine_weights: Option<String>,
 }
 
-impl CorrectionChoice {
-    /// Adds the flag, if it was given.
+impl RegionReceiving {
+    /// Adds the flags that were given.
     pub fn add_to(&self, overrides: &mut Overrides) {
-        overrides.set("--correction", "sct.correction", self.correction.as_deref().map(|word| word == "on"));
+        overrides
+            .set("--correction", "sct.correction", self.correction.as_deref().map(|word| word == "on"))
+            .set("--machine-weights", "sct.machine_weights", self.machine_weights.clone());
     }
 
-    /// What the flag chooses.
+    /// The weights of the machine mode, if a file is named.
+    pub fn machine(&self) -> anyhow::Result<Option<Arc<[u8]>>> {
+        self.machine_weights.as_deref().map(|path| read(Path::new(path))).transpose()
+    }
+
+    /// Whether regions are repaired.
     pub fn switch(&self) -> Switch {
         if self.correction.as_deref() == Some("off") { Switch::Off } else { Switch::On }
     }
@@ -286,16 +296,18 @@ pub fn system_options(config: &Config) -> anyhow::Result<SystemOptions> {
     };
     let segmentation = segmentation(&config.sct)?;
     let correction = if config.sct.correction { Switch::On } else { Switch::Off };
-    Ok(SystemOptions { variance: config.transmitter.variance, taef2, segmentation, correction })
+    let machine = config.sct.machine_weights.as_deref().map(|path| read(Path::new(path))).transpose()?;
+    Ok(SystemOptions { variance: config.transmitter.variance, taef2, segmentation, correction, machine })
+}
+
+/// A file that the user names.
+fn read(path: &Path) -> anyhow::Result<Arc<[u8]>> {
+    let unread = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+    Ok(std::fs::read(path).map_err(unread)?.into())
 }
 
 /// What tells a sender what it sees; files are read.
-fn segmentation(chosen: &Sct) -> anyhow::Result<Choice> {
-    let read = |path: &Path| -> anyhow::Result<Arc<[u8]>> {
-        let bytes = std::fs::read(path)
-            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
-        Ok(bytes.into())
-    };
+pub fn segmentation(chosen: &Sct) -> anyhow::Result<Choice> {
     let network = match chosen.segmentation {
         Segmentation::Small => Some(NetworkName::Small),
         Segmentation::Espnet => Some(NetworkName::EspNet),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use semcast_common::content::Picture;
+use semcast_common::content::classes::name;
 use semcast_common::content::file::{decode_picture, encode_png};
 use semcast_common::report::{Table, number};
 use semcast_models::ae::{basis::BLOCK, transform::Convolutional, weights};
@@ -12,7 +13,6 @@ use semcast_models::sct::graphic::Labels;
 use semcast_models::sct::importance;
 use semcast_models::sct::preserving;
 use semcast_models::sct::segmentation::LabelMap;
-use semcast_models::sct::segmentation::classes::name;
 use semcast_models::{DeviceChoice, ModelError, open_device};
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use std::{io::IsTerminal, path::Path, time::Duration};
 use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use semcast_common::{
-    content::{Content, Picture},
+    content::{Content, Labels, Picture},
     control::{ControlClient, ControlConnection, Identity, Peers},
     wire::{
         Arrived, ContentKind, ControlMessage, EventLevel, Hello, Progress, Role, SendOptions, SendReport,
@@ -181,6 +181,7 @@ fn content(kind: ContentKind, body: Bytes) -> anyhow::Result<Content> {
     Ok(match kind {
         ContentKind::Picture { width, height } => Content::Picture(Picture::new(width, height, body.into())?),
         ContentKind::Text { .. } => Content::text(String::from_utf8(body.into())?)?,
+        ContentKind::Labels { width, height } => Content::Labels(Labels::from_bytes(width, height, &body)?),
     })
 }
 

@@ -84,7 +84,7 @@ pub struct Setup {
     #[command(flatten)]
     transform: flags::TransformChoice,
     #[command(flatten)]
-    correction: flags::CorrectionChoice,
+    regions: flags::RegionReceiving,
     #[command(flatten)]
     segmentation: flags::SegmentationChoice,
     #[command(flatten)]
@@ -104,7 +104,7 @@ impl Setup {
         self.channel.add_to(&mut overrides);
         self.sending.add_to(&mut overrides);
         self.transform.add_to(&mut overrides);
-        self.correction.add_to(&mut overrides);
+        self.regions.add_to(&mut overrides);
         self.segmentation.add_to(&mut overrides);
         overrides
             .set("--device", "transmitter.device", self.device.device.clone())
@@ -216,7 +216,9 @@ impl Trio {
         }
         let original = submission.content()?;
         let (content, received) = (original.clone(), arrival.content.clone());
-        let quality = tokio::task::spawn_blocking(move || quality::compare(&content, &received)).await??;
+        let task = flags::segmentation(&config.sct)?;
+        let compared = move || quality::compare(&content, &received, &task);
+        let quality = tokio::task::spawn_blocking(compared).await??;
         let setting = Setting {
             seed: config.air.seed,
             channel: config.air.channel.clone(),
@@ -301,7 +303,13 @@ fn save(folder: &Path, original: &Content, received: &Content) -> anyhow::Result
             print_text(&format!("{received}\n"));
             Ok(vec![path])
         }
-        (Content::Text(_), Content::Picture(_)) => anyhow::bail!("a text was sent and a picture arrived"),
+        (_, Content::Labels(labels)) => {
+            let (picture, text) = (folder.join("labels.png"), folder.join("labels.json"));
+            write(&picture, &file::encode_png(&labels.to_picture()?)?)?;
+            write(&text, labels.to_json().as_bytes())?;
+            Ok(vec![picture, text])
+        }
+        (_, Content::Picture(_)) => anyhow::bail!("a text was sent and a picture arrived"),
     }
 }
 

@@ -1,20 +1,37 @@
 //! Quality: original and received content → the quality figures of a report.
 
 use semcast_common::{
-    content::{Content, Picture},
+    content::{Content, Picture, labels::BLOCK},
     report::Quality,
 };
-use semcast_models::metrics;
+use semcast_models::{
+    DeviceChoice, metrics, open_device,
+    sct::segmentation::{Choice, Segmenter},
+};
 
-/// Compares what was sent with what arrived.
-pub fn compare(original: &Content, received: &Content) -> anyhow::Result<Quality> {
+/// Compares what was sent with what arrived. `task`: the network whose answer to the original is that to a machine's task.
+pub fn compare(original: &Content, received: &Content, task: &Choice) -> anyhow::Result<Quality> {
     match (original, received) {
+        (Content::Picture(original), Content::Labels(received)) => {
+            let task_accuracy = match task.open(&open_device(DeviceChoice::Cpu)?)? {
+                None => None,
+                Some(segmenter) => received.agreement(&blocks(&segmenter, original)?),
+            };
+            let task_accuracy = task_accuracy.unwrap_or(f64::NAN);
+            Ok(Quality { task_accuracy, classes: received.shares(), ..Quality::default() })
+        }
         (Content::Picture(original), Content::Picture(received)) => pictures(original, received),
         (Content::Text(original), Content::Text(received)) => {
             Ok(Quality { text_error_rate: text_error_rate(original, received), ..Quality::default() })
         }
         _ => anyhow::bail!("a picture was sent and a text arrived, or the other way round"),
     }
+}
+
+/// The class that a network gives each block of a picture.
+pub fn blocks(segmenter: &Segmenter, picture: &Picture) -> anyhow::Result<Vec<u8>> {
+    let found = segmenter.segment(picture)?;
+    Ok(found.majority(picture.width() as usize, picture.height() as usize, BLOCK as usize))
 }
 
 fn pictures(original: &Picture, received: &Picture) -> anyhow::Result<Quality> {

@@ -14,7 +14,7 @@ pub struct Args {
     #[command(flatten)]
     transform: flags::TransformChoice,
     #[command(flatten)]
-    correction: flags::CorrectionChoice,
+    regions: flags::RegionReceiving,
     #[command(flatten)]
     device: flags::Device,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut overrides = Overrides::new();
     args.keys.add_to(&mut overrides);
     args.transform.add_to(&mut overrides);
-    args.correction.add_to(&mut overrides);
+    args.regions.add_to(&mut overrides);
     overrides
         .set("--device", "receiver.device", args.device.device.clone())
         .set("--air", "air.receive_addr", args.air.clone())

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
 use semcast_models::metrics::Lpips;
 use semcast_models::training::sct::labels::{Labels, Taught};
-use semcast_models::training::sct::{Sct, correction::TrainedCorrection, judge::Weights};
+use semcast_models::training::sct::{
+    Sct, correction::TrainedCorrection, judge::Weights, machine::TrainedMachine,
+};
 use semcast_models::training::{
     self, Progress, Task, ae::Ae, paper::Paper, sct_tables, segment::Segmentation, taef2::ProjectedTaef2,
 };
@@ -32,6 +34,7 @@ enum System {
     Sct(SctArgs),
     SctTables(SctTablesArgs),
     Correction(CorrectionArgs),
+    Machine(MachineArgs),
     Segment(SegmentArgs),
 }
 
@@ -72,7 +75,16 @@ struct CorrectionArgs {
     regions: RegionArgs,
 }
 
-/// What the correction works with
+/// Train the machine mode of the systems sct-…, which classifies what arrives, after a segmentation network
+#[derive(ClapArgs)]
+struct MachineArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    regions: RegionArgs,
+}
+
+/// What networks that look at regions work with
 #[derive(ClapArgs)]
 struct RegionArgs {
     /// Weight file of the network that it works with, which stays as it is: models/weights/sct.safetensors
@@ -300,6 +312,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let device = open_device(run.device)?.device;
             let (codec, labels, sizes) = (regions.codec()?, regions.labels()?, regions.sizes());
             train(&TrainedCorrection::new(codec, lpips, judged.weights(), labels, sizes, &device)?, run)
+        }
+        System::Machine(MachineArgs { run, regions }) => {
+            let device = open_device(run.device)?.device;
+            let labels = regions.labels()?.ok_or_else(|| {
+                Failure::Usage("--segmentation none: there is nothing to learn without a teacher".into())
+            })?;
+            train(&TrainedMachine::new(regions.codec()?, labels, regions.sizes(), &device)?, run)
         }
         System::Segment(args) => {
             let read = |path: &PathBuf| {

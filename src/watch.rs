@@ -68,6 +68,7 @@ fn show(arrival: &Arrival, folder: Option<&Path>) -> anyhow::Result<()> {
     let what = match &arrival.content {
         Content::Picture(picture) => format!("picture {}x{}", picture.width(), picture.height()),
         Content::Text(text) => format!("text of {} bytes", text.len()),
+        Content::Labels(labels) => format!("what is in a picture {}x{}", labels.width(), labels.height()),
     };
     let mut line = format!(
         "message {:04x}-{:05}: {what}, {} at {:.1} dB, confidence {:.2}",
@@ -88,6 +89,22 @@ fn show(arrival: &Arrival, folder: Option<&Path>) -> anyhow::Result<()> {
             let path = folder.join(name("txt"));
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             line += &format!(", {}", path.display());
+        }
+        (Content::Labels(labels), Some(folder)) => {
+            let path = folder.join(name("json"));
+            std::fs::write(&path, labels.to_json())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            line += &format!(", {}", path.display());
+        }
+        (Content::Labels(labels), None) => {
+            for found in labels.shares() {
+                line += &format!(
+                    "\n{}: {:.1} % of blocks, {:.2} sure",
+                    found.class,
+                    100.0 * found.share,
+                    found.confidence
+                );
+            }
         }
         (Content::Text(text), None) => line += &format!("\n{text}"),
         (Content::Picture(_), None) => {}

@@ -102,7 +102,7 @@ fn over_noise<T: Transform>(
     snr_db: f32,
     seed: u64,
 ) -> Arrived {
-    let (side, sent) = system.modulate(picture, symbols)?;
+    let (side, sent) = system.modulate(picture, symbols, Some(snr_db))?;
     let variance = 10.0_f32.powf(-snr_db / 10.0);
     let mut rng = StdRng::seed_from_u64(seed);
     let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };

@@ -41,7 +41,7 @@ use semcast_common::message::{
 pub use device::{DeviceChoice, OpenDevice, open_device};
 
 /// What a message may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
     /// Complex symbols for analog payloads.
     pub symbols: usize,
@@ -49,12 +49,14 @@ pub struct Budget {
     pub bytes: usize,
     /// What a byte costs on each level of protection, over what it costs on the link's own step, times 256.
     pub costs_256: [u16; PROTECTION_LEVELS],
+    /// SNR that the symbols are expected to meet, dB, as far as it is known.
+    pub snr_db: Option<f32>,
 }
 
 impl Budget {
     /// A budget under which bytes cost the same on every level.
     pub fn new(symbols: usize, bytes: usize) -> Self {
-        Self { symbols, bytes, costs_256: [256; PROTECTION_LEVELS] }
+        Self { symbols, bytes, costs_256: [256; PROTECTION_LEVELS], snr_db: None }
     }
 }
 
@@ -78,6 +80,9 @@ pub enum ModelError {
         /// A system that takes it.
         instead: SystemId,
     },
+    /// What a picture shows is made by receivers.
+    #[error("labels arrive, they are not sent: send the picture with --for machine")]
+    NoSource,
     /// The budget is too small for anything.
     #[error("a budget of {given} {unit} is too small: this content needs at least {needed} {unit}")]
     Budget {
@@ -142,7 +147,7 @@ pub trait System: Send {
     }
 
     /// Whether the channel must be known before a message is made and sent: for the code rate of what is coded, or for
-    /// the resource blocks of several features. One analog feature goes out alike over every channel.
+    /// the resource blocks of several features. A system of one analog feature does better if it is told, but need not be.
     fn adapts_to_channel(&self) -> bool {
         true
     }
@@ -173,6 +178,8 @@ pub struct SystemOptions {
     pub segmentation: sct::segmentation::Choice,
     /// Whether a receiver of `sct-modular` and `sct-integrated` repairs what was lost.
     pub correction: sct::correction::Switch,
+    /// The weight file of the machine mode of both, if it is not to be the one that comes with the program.
+    pub machine: Option<std::sync::Arc<[u8]>>,
 }
 
 /// Makes a system. Classical codecs always run on the CPU.

@@ -31,21 +31,23 @@ pub fn event(level: EventLevel, text: impl Into<String>) -> News {
     News::Event(Event::new(unix_us(), level, text))
 }
 
-/// The raw bytes of content: RGB of a picture, or text.
+/// The raw bytes of content: RGB of a picture, text, or classes and confidences.
 pub fn raw(content: &Content) -> Bytes {
     match content {
         Content::Picture(picture) => Bytes::copy_from_slice(picture.rgb()),
         Content::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+        Content::Labels(labels) => labels.to_bytes().into(),
     }
 }
 
-/// Writes content as a PNG or text file into a folder; returns its path.
+/// Writes content into a folder, as a PNG, a text or, for what a picture shows, JSON; returns its path.
 pub fn save(folder: &Path, key: MessageKey, content: &Content) -> std::io::Result<PathBuf> {
     let (extension, bytes) = match content {
         Content::Picture(picture) => {
             ("png", file::encode_png(picture).map_err(|error| std::io::Error::other(error.to_string()))?)
         }
         Content::Text(text) => ("txt", text.clone().into_bytes()),
+        Content::Labels(labels) => ("json", labels.to_json().into_bytes()),
     };
     std::fs::create_dir_all(folder)?;
     let path =

@@ -101,7 +101,7 @@ impl Chain {
         }
     }
 
-    /// Sends a message over the trial's channel. `encode` makes it for a step of the ladder; `file_bytes`: the length of
+    /// Sends a message over the trial's channel. `encode` makes it for a step of the ladder and the SNR to be expected; `file_bytes`: the length of
     /// what the user would have submitted; `adapts`: whether its system must know the channel first.
     pub fn send(
         &mut self,
@@ -110,7 +110,7 @@ impl Chain {
         channel: ChannelConfig,
         file_bytes: usize,
         adapts: bool,
-        encode: impl FnOnce(Mcs) -> anyhow::Result<Result<SemanticMessage, String>>,
+        encode: impl FnOnce(Mcs, Option<f32>) -> anyhow::Result<Result<SemanticMessage, String>>,
     ) -> anyhow::Result<Delivery> {
         let silence = SILENCE_SAMPLES + channel.seed % SILENCE_SAMPLES;
         let channel = Channel::new(channel, settings.numerology.sample_rate_hz)?;
@@ -136,16 +136,18 @@ impl Chain {
         let told = trial.feedback != Feedback::Ideal || trial.told_snr_db.is_some();
         let blind = !told && !adapts && trial.max_resends > 0;
         let adapted = !told && !blind;
-        let link = if adapted {
+        let (link, expected_db) = if adapted {
             air.sound(link_adaptation::sounding_modes(ModeChoice::Auto, air.last_mode))?;
-            adaptation.choose(&air.reports, margin_db, now)
+            let expected_db = link_adaptation::expected_snr_db(&air.reports);
+            (adaptation.choose(&air.reports, margin_db, now), expected_db)
         } else if blind {
             // It goes out as it would anyhow; its own frames bring the reports, or silence tells.
-            Link { mode: air.last_mode, ..adaptation.choose(&[], margin_db, now) }
+            (Link { mode: air.last_mode, ..adaptation.choose(&[], margin_db, now) }, None)
         } else {
-            Link::for_snr(trial.planned_snr_db() as f32, margin_db)
+            let planned_db = trial.planned_snr_db() as f32;
+            (Link::for_snr(planned_db, margin_db), Some(planned_db))
         };
-        let received = match encode(link.mcs)? {
+        let received = match encode(link.mcs, expected_db)? {
             Err(reason) => Err(reason),
             Ok(message) => {
                 let outgoing = OutgoingMessage::new(MESSAGE, message)?;

@@ -82,12 +82,12 @@ impl Ideal {
         }
     }
 
-    /// Sends a message over the trial's channel. `encode` makes it for a step of the ladder.
+    /// Sends a message over the trial's channel. `encode` makes it for a step of the ladder and the SNR to be expected.
     pub fn send(
         &mut self,
         trial: &Trial,
         channel: ChannelConfig,
-        encode: impl FnOnce(Rate) -> anyhow::Result<Result<SemanticMessage, String>>,
+        encode: impl FnOnce(Rate, f32) -> anyhow::Result<Result<SemanticMessage, String>>,
     ) -> anyhow::Result<Delivery> {
         let mut cost = Cost::default();
         let rate = if trial.code == Code::Capacity {
@@ -106,7 +106,7 @@ impl Ideal {
         } else {
             Rate::Step(Mcs::select(trial.planned_snr_db() as f32, MARGIN_DB))
         };
-        let message = match encode(rate)? {
+        let message = match encode(rate, trial.planned_snr_db() as f32)? {
             Ok(message) => message,
             Err(reason) => return Ok(Delivery { received: Err(reason), cost }),
         };
@@ -280,7 +280,7 @@ mod tests {
             for seed in 0..200 {
                 let sent = message(Payload::Analog(symbols.clone()));
                 let delivery =
-                    ideal.send(&trial(7.0), channel(profile, 7.0, seed), |_| Ok(Ok(sent))).expect("sent");
+                    ideal.send(&trial(7.0), channel(profile, 7.0, seed), |_, _| Ok(Ok(sent))).expect("sent");
                 let received = delivery.received.expect("symbols always arrive");
                 let ReceivedFeature::Analog { symbols: got, noise_variance } = &received.features[0] else {
                     panic!("symbols came back as bytes")
@@ -304,7 +304,8 @@ mod tests {
         for (delivered, lost) in [(10.0, 0.0), (8.0, 1.0)] {
             let told = Trial { told_snr_db: Some(10.0), ..trial(delivered) };
             let sent = message(Payload::Digital(bytes.clone()));
-            let delivery = ideal.send(&told, channel("awgn", delivered, 3), |_| Ok(Ok(sent))).expect("sent");
+            let delivery =
+                ideal.send(&told, channel("awgn", delivered, 3), |_, _| Ok(Ok(sent))).expect("sent");
             let received = delivery.received.expect("something");
             let ReceivedFeature::Digital { bytes: got, missing } = &received.features[0] else {
                 panic!("bytes came back as symbols")
@@ -324,7 +325,8 @@ mod tests {
         let bytes: Bytes = vec![7; 1000].into();
         let mut rate = None;
         let delivery = Ideal::new(Numerology::default())
-            .send(&at_capacity, channel("awgn", 10.0, 1), |chosen| {
+            .send(&at_capacity, channel("awgn", 10.0, 1), |chosen, expected_db| {
+                assert_eq!(expected_db, 10.0);
                 rate = Some(chosen);
                 Ok(Ok(message(Payload::Digital(bytes.clone()))))
             })
@@ -342,8 +344,9 @@ mod tests {
         let mut ideal = Ideal::new(Numerology::default());
         let mut variances = [4.0, 19.0].map(|snr_db| {
             let sent = message(Payload::Analog(vec![Complex32::new(1.0, 0.0); 10]));
-            let delivery =
-                ideal.send(&trial(snr_db), channel("rayleigh", snr_db, 9), |_| Ok(Ok(sent))).expect("sent");
+            let delivery = ideal
+                .send(&trial(snr_db), channel("rayleigh", snr_db, 9), |_, _| Ok(Ok(sent)))
+                .expect("sent");
             match delivery.received.expect("symbols").features.remove(0) {
                 ReceivedFeature::Analog { noise_variance, .. } => {
                     noise_variance[0] * 10f32.powf(snr_db as f32 / 10.0)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use semcast_common::content::{Content, file, test_card};
+use semcast_common::content::{Content, Picture, file, test_card};
 use semcast_models::metrics::Labels;
 use sha2::{Digest, Sha256};
 
@@ -108,6 +108,16 @@ impl Entry {
             None => None,
         };
         Ok(Loaded { content: Content::Picture(picture), file_bytes: bytes.len(), labels })
+    }
+}
+
+impl Loaded {
+    /// The picture that it is.
+    pub fn picture(&self) -> anyhow::Result<&Picture> {
+        match &self.content {
+            Content::Picture(picture) => Ok(picture),
+            _ => anyhow::bail!("only pictures are evaluated"),
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use super::{
     progress::Progress,
     settings::Settings,
     store::Store,
+    task::Task,
     trial::{MOST_DB, Metrics, Outcome, Record, Trial},
 };
 
@@ -113,6 +114,7 @@ struct Runner<'a> {
     chain: Chain,
     ideal: Ideal,
     metrics: PictureMetrics,
+    task: Option<Task>,
 }
 
 /// What a heat has encoded, and what came of it where it arrived whole.
@@ -140,6 +142,7 @@ impl<'a> Runner<'a> {
             chain: Chain::new(settings),
             ideal: Ideal::new(settings.numerology),
             metrics: PictureMetrics::new(settings.lpips.on(backbone.as_ref())?),
+            task: Task::new(settings, device)?,
         })
     }
 
@@ -150,15 +153,13 @@ impl<'a> Runner<'a> {
         results: &mpsc::Sender<anyhow::Result<Record>>,
     ) -> anyhow::Result<()> {
         let loaded = heat.picture.load()?;
-        let Content::Picture(original) = &loaded.content else {
-            anyhow::bail!("{} is no picture", heat.picture.name)
-        };
+        let truth = self.task.as_ref().zip(loaded.labels.as_ref()).map(|(task, labels)| task.truth(labels));
         let mut encodings = Vec::new();
         for &trial in &heat.trials {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let outcome = self.trial(trial, &loaded, original, &mut encodings)?;
+            let outcome = self.trial(trial, &loaded, truth.as_deref(), &mut encodings)?;
             let record = Record { id: trial.id(), trial: trial.clone(), outcome };
             if results.send(Ok(record)).is_err() {
                 return Ok(());
@@ -171,10 +172,12 @@ impl<'a> Runner<'a> {
         &mut self,
         trial: &Trial,
         loaded: &Loaded,
-        original: &Picture,
+        truth: Option<&[u8]>,
         encodings: &mut Vec<Encoded>,
     ) -> anyhow::Result<Outcome> {
-        let Self { settings, device, systems, chain, ideal, metrics: measures } = self;
+        let Self { settings, device, systems, chain, ideal, metrics: measures, task } = self;
+        let judge = Judge { measures, loaded, task: task.as_ref().zip(truth) };
+        let original = loaded.picture()?;
         let system = system(trial, systems, settings, device)?;
         let channel = ChannelConfig {
             profile: trial.channel.parse()?,
@@ -184,12 +187,15 @@ impl<'a> Runner<'a> {
         };
         let mut used = 0;
         let adapts = system.adapts_to_channel();
-        let mut encode = |rate: Rate| {
+        let mut encode = |rate: Rate, expected_db: Option<f32>| {
+            // Those who must know the channel know it by the step; equal budgets share one encoding.
+            let expected_db = expected_db.filter(|_| !adapts);
             let budget = match rate {
-                Rate::Step(mcs) => budget(trial.cbr, &loaded.content, mcs),
+                Rate::Step(mcs) => budget(trial.cbr, &loaded.content, mcs, expected_db),
                 Rate::Bits(bits) => {
                     let symbols = (trial.cbr * original.values() as f64) as usize;
-                    Budget::new(symbols, (symbols as f64 * bits / 8.0) as usize)
+                    let bytes = (symbols as f64 * bits / 8.0) as usize;
+                    Budget { snr_db: expected_db, ..Budget::new(symbols, bytes) }
                 }
             };
             used = match encodings.iter().position(|encoded| encoded.budget == budget) {
@@ -202,29 +208,23 @@ impl<'a> Runner<'a> {
             Ok(encodings[used].message.clone())
         };
         let Delivery { received, cost } = if trial.ideal {
-            ideal.send(trial, channel, encode)?
+            ideal.send(trial, channel, |rate, expected_db| encode(rate, Some(expected_db)))?
         } else {
-            let encode = |mcs: Mcs| encode(Rate::Step(mcs));
+            let encode = |mcs: Mcs, expected_db| encode(Rate::Step(mcs), expected_db);
             chain.send(settings, trial, channel, loaded.file_bytes, adapts, encode)?
         };
         let encoded = &mut encodings[used];
         let (quality, decode_ms, lost) = match received {
-            Err(reason) => (measure(measures, loaded, original, &grey(original)?)?, None, Some(reason)),
+            Err(reason) => (judge.nothing()?, None, Some(reason)),
             Ok(message) => match (encoded.whole.clone(), encoded.arrived_whole(&message)) {
                 (Some((quality, decode_ms)), true) => (quality, Some(decode_ms), None),
                 (_, whole) => {
                     let started = Instant::now();
                     match system.decode(&message) {
-                        Err(error) => {
-                            let quality = measure(measures, loaded, original, &grey(original)?)?;
-                            (quality, None, Some(error.to_string()))
-                        }
+                        Err(error) => (judge.nothing()?, None, Some(error.to_string())),
                         Ok(decoded) => {
                             let decode_ms = 1e3 * started.elapsed().as_secs_f64();
-                            let Content::Picture(picture) = &decoded.content else {
-                                anyhow::bail!("a picture was sent and a text arrived")
-                            };
-                            let quality = measure(measures, loaded, original, picture)?;
+                            let quality = judge.measure(&decoded.content)?;
                             if whole {
                                 encoded.whole = Some((quality.clone(), decode_ms));
                             }
@@ -279,6 +279,7 @@ fn system<'a>(
             let options = SystemOptions {
                 segmentation: settings.segmentation.clone(),
                 correction: settings.correction,
+                machine: settings.machine.clone(),
                 ..SystemOptions::default()
             };
             let mut system = semcast_models::system(trial.system, device, &options)?;
@@ -306,24 +307,51 @@ fn encode(
     Ok(Encoded { budget, message, encode_ms: 1e3 * started.elapsed().as_secs_f64(), whole: None })
 }
 
+/// Compares what arrived with what was sent.
+struct Judge<'a> {
+    measures: &'a PictureMetrics,
+    loaded: &'a Loaded,
+    /// And the class of each block, if there are labels.
+    task: Option<(&'a Task, &'a [u8])>,
+}
+
+impl Judge<'_> {
+    /// How near a received picture is, or what was told of it.
+    fn measure(&self, received: &Content) -> anyhow::Result<Quality> {
+        let task_accuracy = match self.task {
+            Some((task, truth)) => task.accuracy(truth, received)?,
+            None => None,
+        };
+        let quality = match received {
+            Content::Picture(picture) => self.compare(picture)?,
+            // There is no picture to look at.
+            Content::Labels(_) => self.compare(&grey(self.loaded.picture()?)?)?,
+            Content::Text(_) => anyhow::bail!("a picture was sent and a text arrived"),
+        };
+        Ok(Quality { metrics: Metrics { task_accuracy, ..quality.metrics }, ..quality })
+    }
+
+    /// Where nothing arrived, grey is compared, and no block is right.
+    fn nothing(&self) -> anyhow::Result<Quality> {
+        let quality = self.compare(&grey(self.loaded.picture()?)?)?;
+        let task_accuracy = self.task.map(|_| 0.0);
+        Ok(Quality { metrics: Metrics { task_accuracy, ..quality.metrics }, ..quality })
+    }
+
+    fn compare(&self, received: &Picture) -> anyhow::Result<Quality> {
+        let original = self.loaded.picture()?;
+        let metrics = Metrics::from(&self.measures.measure(original, received)?);
+        let mut classes = match &self.loaded.labels {
+            Some(labels) => self.measures.by_class(original, received, labels)?,
+            None => Vec::new(),
+        };
+        // As of whole pictures: no infinity in a mean.
+        classes.iter_mut().for_each(|class| class.psnr_db = class.psnr_db.min(MOST_DB));
+        Ok(Quality { metrics, classes })
+    }
+}
+
 /// What is compared where no picture arrived.
 fn grey(original: &Picture) -> anyhow::Result<Picture> {
     Ok(Picture::new(original.width(), original.height(), vec![GREY; original.rgb().len()])?)
-}
-
-/// How near a received picture is.
-fn measure(
-    measures: &PictureMetrics,
-    loaded: &Loaded,
-    original: &Picture,
-    received: &Picture,
-) -> anyhow::Result<Quality> {
-    let metrics = Metrics::from(&measures.measure(original, received)?);
-    let mut classes = match &loaded.labels {
-        Some(labels) => measures.by_class(original, received, labels)?,
-        None => Vec::new(),
-    };
-    // As of whole pictures: no infinity in a mean.
-    classes.iter_mut().for_each(|class| class.psnr_db = class.psnr_db.min(MOST_DB));
-    Ok(Quality { metrics, classes })
 }

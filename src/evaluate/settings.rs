@@ -1,10 +1,10 @@
 //! Settings: flags → what is to be run, checked before anything runs.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use semcast_common::{
     config::{Allocation, Config},
-    intent::{Importance, Intent, Keep, Raster},
+    intent::{Importance, Intent, Keep, Purpose, Raster},
     message::SystemId,
 };
 use semcast_models::sct::correction::Switch;
@@ -15,7 +15,7 @@ use semcast_phy::{
     numerology::Numerology,
 };
 
-use super::{Args, Code, Feedback, pictures::PictureSet, summary::Metric, trial::Trial};
+use super::{Args, Code, Feedback, pictures::PictureSet, summary::Metric, task, trial::Trial};
 use crate::{exit::Failure, flags, metrics::LpipsWeights};
 
 /// Rates that can be asked for: those of `--cbr` elsewhere.
@@ -90,6 +90,8 @@ pub struct Settings {
     pub intent: Intent,
     pub segmentation: Choice,
     pub correction: Switch,
+    /// Weights of the machine mode, if they are not the usual ones.
+    pub machine: Option<Arc<[u8]>>,
     pub threads: usize,
     pub device: DeviceChoice,
     /// Files of LPIPS, and their digest if it is measured.
@@ -145,7 +147,8 @@ impl Settings {
             allocation: args.allocation,
             intent: args.semantics.intent()?,
             segmentation: args.segmentation.choice()?,
-            correction: args.correction.switch(),
+            correction: args.regions.switch(),
+            machine: args.regions.machine()?,
             threads: args.threads.map_or_else(processors, usize::from),
             device,
             lpips_digest: args.lpips.digest()?,
@@ -184,10 +187,23 @@ impl Settings {
         }
     }
 
-    /// The figures that are measured.
+    /// By what a machine's task is judged and who does it, if it is measured.
+    fn task(&self) -> Option<String> {
+        task::classes_of(&self.class_names)?;
+        let head = self.machine.as_deref().unwrap_or(sct::weights::MACHINE);
+        Some(format!("{} by {}", self.class_names.join(", "), model_digest_of(head)))
+    }
+
+    /// The figures that are measured. What is for a machine is not looked at.
     pub fn metrics(&self) -> impl Iterator<Item = Metric> {
-        let lpips = self.lpips_digest.is_some();
-        Metric::ALL.into_iter().filter(move |metric| lpips || *metric != Metric::Lpips)
+        let (lpips, task) = (self.lpips_digest.is_some(), self.task().is_some());
+        let machine = self.intent.purpose == Purpose::Machine;
+        Metric::ALL.into_iter().filter(move |metric| match metric {
+            Metric::TaskAccuracy => task,
+            _ if machine => false,
+            Metric::Lpips => lpips,
+            _ => true,
+        })
     }
 
     /// All trials: picture by picture, and of each rate those of one system together, as they share encodings.
@@ -221,6 +237,7 @@ impl Settings {
                                     lpips_weights: self.lpips_digest.clone(),
                                     code: self.code,
                                     labels_digest: picture.labels_digest.clone(),
+                                    task: self.task(),
                                 });
                             }
                         }

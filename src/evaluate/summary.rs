@@ -24,11 +24,14 @@ pub enum Metric {
     MsSsim,
     MsSsimDb,
     Lpips,
+    /// Of a machine, over the blocks of a picture.
+    TaskAccuracy,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Psnr, Self::Ssim, Self::MsSsim, Self::MsSsimDb, Self::Lpips];
+    pub const ALL: [Self; 6] =
+        [Self::Psnr, Self::Ssim, Self::MsSsim, Self::MsSsimDb, Self::Lpips, Self::TaskAccuracy];
 
     /// In files.
     pub fn key(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Metric {
             Self::MsSsim => "ms_ssim",
             Self::MsSsimDb => "ms_ssim_db",
             Self::Lpips => "lpips",
+            Self::TaskAccuracy => "task_accuracy",
         }
     }
 
@@ -49,6 +53,7 @@ impl Metric {
             Self::MsSsim => "MS-SSIM",
             Self::MsSsimDb => "MS-SSIM, dB",
             Self::Lpips => "LPIPS",
+            Self::TaskAccuracy => "task accuracy",
         }
     }
 
@@ -57,6 +62,7 @@ impl Metric {
         match self {
             Self::Psnr | Self::MsSsimDb => 2,
             Self::Ssim | Self::MsSsim | Self::Lpips => 4,
+            Self::TaskAccuracy => 3,
         }
     }
 
@@ -72,6 +78,7 @@ impl Metric {
             Self::MsSsim => Some(metrics.ms_ssim),
             Self::MsSsimDb => Some(metrics.ms_ssim_db),
             Self::Lpips => metrics.lpips,
+            Self::TaskAccuracy => metrics.task_accuracy,
         }
     }
 }
@@ -307,11 +314,19 @@ pub mod tests {
             lpips_weights: None,
             code: Default::default(),
             labels_digest: None,
+            task: None,
         };
         let cost = Cost { payload_symbols: 900, total_symbols: Some(1000), ..Cost::default() };
         let outcome = Outcome {
             lost: None,
-            metrics: Metrics { psnr_db, ssim: 0.9, ms_ssim: 0.95, ms_ssim_db: 13.01, lpips: None },
+            metrics: Metrics {
+                psnr_db,
+                ssim: 0.9,
+                ms_ssim: 0.95,
+                ms_ssim_db: 13.01,
+                lpips: None,
+                task_accuracy: None,
+            },
             classes: Vec::new(),
             cost,
             cbr_net: 0.02,

@@ -50,6 +50,9 @@ pub struct Trial {
     /// Digest of the labels by which quality is measured, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels_digest: Option<String>,
+    /// By what the task is judged, and who does it, if it is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -132,6 +135,9 @@ pub struct Metrics {
     pub ms_ssim_db: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lpips: Option<f64>,
+    /// Share of blocks whose class is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_accuracy: Option<f64>,
 }
 
 /// Most that any figure in dB counts for.
@@ -145,6 +151,7 @@ impl From<&PictureQuality> for Metrics {
             ms_ssim: quality.ms_ssim,
             ms_ssim_db: similarity_db(quality.ms_ssim).min(MOST_DB),
             lpips: quality.lpips,
+            task_accuracy: None,
         }
     }
 }

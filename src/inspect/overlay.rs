@@ -1,9 +1,10 @@
 //! Maps and regions as pictures.
 
+use semcast_common::content::classes::CLASSES;
 use semcast_common::content::{ContentError, Picture};
 use semcast_models::ae::basis::BLOCK;
 use semcast_models::sct::analysis::Analysis;
-use semcast_models::sct::segmentation::{LabelMap, classes::CLASSES};
+use semcast_models::sct::segmentation::LabelMap;
 
 /// Rows of three bits of the digits and the point.
 const GLYPHS: [[u8; 5]; 11] = [

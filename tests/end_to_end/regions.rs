@@ -32,13 +32,32 @@ async fn selective_mode_arrives() {
     let picture = scene(320, 240, 8);
     for system in SYSTEMS {
         let flags = ["--system", system, "--channel", "awgn", "--snr", "10", "--mode", "selective"];
-        let flags = [&flags[..], &["--for", "machine", "--importance", "entropy"]].concat();
+        let flags = [&flags[..], &["--importance", "entropy"]].concat();
         let run = loopback(Some(&picture), &flags).await.expect_arrival();
         let quality = run.measured_psnr_db();
         assert!(quality > 14.0, "{system}: {quality} dB");
     }
     let run = loopback(Some(&picture), &["--system", "sct-modular", "--keep", "no-such-class"]).await;
     run.finished.expect_code(2).expect_errors(&["no-such-class"]);
+}
+
+/// What is for a machine arrives as what the picture shows, and no picture is made.
+#[tokio::test]
+async fn a_machine_is_told_classes() {
+    let picture = scene(320, 240, 8);
+    for system in SYSTEMS {
+        let flags = ["--system", system, "--channel", "multipath", "--snr", "10", "--for", "machine"];
+        let run = loopback(Some(&picture), &flags).await.expect_arrival();
+        let report = run.report();
+        let classes = report["classes"].as_array().expect("classes");
+        let share: f64 = classes.iter().map(|class| class["share"].as_f64().expect("a share")).sum();
+        assert!((share - 1.0).abs() < 1e-3, "{system}: {classes:?}");
+        assert!(report["psnr_db"].is_null() && report["task_accuracy"].is_null());
+        let labels = std::fs::read_to_string(run.path("labels.json")).expect("labels");
+        let labels: serde_json::Value = serde_json::from_str(&labels).expect("JSON");
+        assert_eq!(labels["blocks"].as_array().map(Vec::len), Some(15));
+        assert!(run.path("labels.png").exists() && !run.path("received.png").exists());
+    }
 }
 
 /// While a latency budget lasts, weak regions are sent again and combined, and whoever watches sees the picture get better.

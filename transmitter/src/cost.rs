@@ -36,11 +36,11 @@ impl Elements {
 }
 
 /// What a message of a content may cost: so many symbols a value of a picture, and the bytes that these carry on a step
-/// of the ladder.
-pub fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
+/// of the ladder. `snr_db`: what they are expected to meet, as far as it is known.
+pub fn budget(cbr: f64, content: &Content, mcs: Mcs, snr_db: Option<f32>) -> Budget {
     let symbols = match content {
         Content::Picture(picture) => ((cbr * picture.values() as f64) as usize).max(1),
-        Content::Text(_) => TEXT_SYMBOLS,
+        Content::Text(_) | Content::Labels(_) => TEXT_SYMBOLS,
     };
     // As the planner cuts it: full segments, and one with what is left.
     let full = mcs.symbols_for_bytes(MAX_SEGMENT_BYTES);
@@ -49,5 +49,5 @@ pub fn budget(cbr: f64, content: &Content, mcs: Mcs) -> Budget {
         let dearer = mcs.spectral_efficiency() / protected(mcs, level).spectral_efficiency();
         (256.0 * dearer).round().clamp(256.0, f64::from(u16::MAX)) as u16
     };
-    Budget { symbols, bytes, costs_256: std::array::from_fn(cost) }
+    Budget { symbols, bytes, costs_256: std::array::from_fn(cost), snr_db }
 }

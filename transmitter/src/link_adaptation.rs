@@ -97,6 +97,18 @@ impl Link {
     }
 }
 
+/// What a receiver reports of the channel as one SNR, in dB.
+fn effective_snr_db(report: &Report) -> Option<f32> {
+    let snr_db = report.snr_db_per_rb.as_ref().filter(|snr_db| !snr_db.is_empty())?;
+    Some(Mcs::LOWEST.effective_snr_db(snr_db))
+}
+
+/// What analog symbols are to expect, in dB: the SNR of the worst receiver, if all have reported one.
+pub fn expected_snr_db(reports: &[Report]) -> Option<f32> {
+    let snr_db: Option<Vec<f32>> = reports.iter().map(effective_snr_db).collect();
+    snr_db?.into_iter().reduce(f32::min)
+}
+
 fn mode_for(snr_db: f32) -> Mode {
     if snr_db - MARGIN_DB < ROBUST_BELOW_DB { Mode::Robust } else { Mode::Normal }
 }
@@ -212,13 +224,12 @@ impl LinkAdaptation {
     /// How fast control blocks may go out in a mode: as robust as the mode unless all receivers have reported
     /// an SNR well above what a faster rate needs.
     pub fn control_rate(&self, mode: Mode, reports: &[Report], now: Instant) -> ControlRate {
-        let snr_db = |report: &Report| match &report.snr_db_per_rb {
-            Some(snr_db) if !snr_db.is_empty() => {
-                Mcs::LOWEST.effective_snr_db(snr_db) + self.offset_db(report.session, now)
-            }
-            _ => f32::NEG_INFINITY,
+        let snr_db = |report: &Report| {
+            let reported_db = effective_snr_db(report)?;
+            Some(reported_db + self.offset_db(report.session, now))
         };
-        let Some(worst_db) = reports.iter().map(snr_db).reduce(f32::min) else { return ControlRate::ROBUST };
+        let worst_db = reports.iter().map(|report| snr_db(report).unwrap_or(f32::NEG_INFINITY));
+        let Some(worst_db) = worst_db.reduce(f32::min) else { return ControlRate::ROBUST };
         ControlRate::all()
             .rev()
             .find(|&control| worst_db >= opens_db(Protection { mode, control }) + CONTROL_MARGIN_DB)

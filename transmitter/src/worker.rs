@@ -128,6 +128,8 @@ struct Spent {
 struct Plan {
     /// Its first round.
     link: Link,
+    /// SNR that its symbols are expected to meet, dB, as far as it is known.
+    expected_db: Option<f32>,
     /// Who chooses the mode.
     mode: ModeChoice,
     /// Distance from thresholds, in dB.
@@ -213,7 +215,7 @@ impl<Radio: RadioSink> Worker<Radio> {
 
         job.progress(SendStage::Encode, 0.0);
         let encoding = Instant::now();
-        let budget = budget(options.cbr.unwrap_or(self.settings.cbr), &content, mcs);
+        let budget = budget(options.cbr.unwrap_or(self.settings.cbr), &content, mcs, plan.expected_db);
         let message = self.systems[index]
             .encode(&content, budget, &options.intent)
             .map_err(|error| Failed::new(FailureCode::Options, error.to_string()))?;
@@ -319,8 +321,9 @@ impl<Radio: RadioSink> Worker<Radio> {
     ) -> Outcome<Plan> {
         let mode = options.frames.unwrap_or(self.settings.frames);
         let rounds = options.max_resends.unwrap_or(self.settings.max_resends);
-        let plan = |link: Link, adapted| Plan {
+        let plan = |link: Link, adapted, expected_db| Plan {
             link: link.with(mode),
+            expected_db,
             mode,
             margin_db,
             adapted,
@@ -333,24 +336,24 @@ impl<Radio: RadioSink> Worker<Radio> {
                 let most = Mcs::COUNT - 1;
                 Failed::new(FailureCode::Options, format!("there is no MCS {index}: 0 to {most}"))
             })?;
-            return Ok(plan(Link::for_step(mcs), false));
+            return Ok(plan(Link::for_step(mcs), false, None));
         }
         if let Some(snr_db) = options.design_snr_db.or(self.settings.design_snr_db) {
-            return Ok(plan(Link::for_snr(snr_db as f32, margin_db), false));
+            return Ok(plan(Link::for_snr(snr_db as f32, margin_db), false, Some(snr_db as f32)));
         }
         let adapts = self.systems[system].adapts_to_channel();
         if !adapts && rounds > 0 && !all_reported(&self.receivers.channel_reports()) {
             // It goes out as it would anyhow; its own frames bring the reports, or silence tells.
             let link =
                 Link { mode: self.last_mode, ..self.adaptation.choose(&[], margin_db, Instant::now()) };
-            return Ok(Plan { blind: true, ..plan(link, false) });
+            return Ok(Plan { blind: true, ..plan(link, false, None) });
         }
         self.sound(link_adaptation::sounding_modes(mode, self.last_mode), spent)?;
         let reports = self.receivers.channel_reports();
         self.adaptation.retain(&reports);
         let link = self.adaptation.choose(&reports, margin_db, Instant::now());
         tracing::debug!(mode = in_words(&[link.mode]), mcs = %link.mcs, receivers = reports.len(), "link chosen");
-        Ok(plan(link, true))
+        Ok(plan(link, true, link_adaptation::expected_snr_db(&reports)))
     }
 
     /// If a receiver has not reported on the channel of late: sends a frame without payload in each of these modes,

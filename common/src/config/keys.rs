@@ -122,6 +122,11 @@ pub const KEYS: &[Key] = &[
     ),
     key("sct.segmentation_weights", "file of espnet or espnetv2, such as espnet_p_2_q_8.pth", Rule::Text),
     key(
+        "sct.machine_weights",
+        "file of weights of the machine mode of sct-modular and sct-integrated, from semcast train machine",
+        Rule::Text,
+    ),
+    key(
         "sct.classifier",
         "SqueezeNet 1.1, whose class gradcam is about then: ncnn's .param, torchvision's .pth, or .safetensors",
         Rule::Text,

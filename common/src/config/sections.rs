@@ -284,12 +284,21 @@ pub struct Sct {
     /// File of a classifier, whose class Grad-CAM is about then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classifier: Option<String>,
+    /// File of weights of the machine mode, for a receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_weights: Option<String>,
 }
 
 impl Default for Sct {
     fn default() -> Self {
         let segmentation = Segmentation::default();
-        Self { correction: true, segmentation, segmentation_weights: None, classifier: None }
+        Self {
+            correction: true,
+            segmentation,
+            segmentation_weights: None,
+            classifier: None,
+            machine_weights: None,
+        }
     }
 }
 

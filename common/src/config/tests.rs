@@ -23,6 +23,7 @@ fn every_key_is_a_field_and_every_field_has_a_key() {
     full.receiver.output_dir = Some("b".into());
     full.sct.segmentation_weights = Some("c".into());
     full.sct.classifier = Some("d".into());
+    full.sct.machine_weights = Some("e".into());
     let table = full.to_table();
     let mut fields = 0;
     for (section, entries) in &table {

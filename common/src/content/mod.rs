@@ -1,16 +1,21 @@
-//! Content: an RGB picture of any size, or UTF-8 text.
+//! Content: an RGB picture of any size, or UTF-8 text; for a machine, what a picture shows.
 //!
 //! Pictures are 8-bit RGB, interleaved, row by row from the top left.
 //!
+//! - [`labels`]: what a picture shows. [`classes`]: the classes that it is told in.
 //! - [`mod@file`]: picture files, read and written.
 //! - [`test_card`]: a picture that the program draws itself.
 //! - [`side_by_side`](mod@side_by_side): what was sent and what arrived, in one picture.
 
+pub mod classes;
 pub mod file;
+pub mod labels;
 pub mod side_by_side;
 pub mod test_card;
 
 use thiserror::Error;
+
+pub use labels::Labels;
 
 /// Most pixels that a picture may have (40 megapixels: 120 MB of RGB, the bound on memory).
 pub const MAX_PIXELS: u64 = 40_000_000;
@@ -48,18 +53,35 @@ pub enum ContentError {
     /// The bytes are no picture in a known format.
     #[error("not a picture in a known format (PNG, JPEG, WebP or BMP): {0}")]
     Format(String),
+    /// There is not one known class for each block.
+    #[error(
+        "{actual} labels for a picture of {width}x{height} pixels: each of its {expected} blocks has one of {} classes",
+        classes::COUNT
+    )]
+    Labels {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Blocks of such a picture.
+        expected: usize,
+        /// Labels given.
+        actual: usize,
+    },
     /// The text is empty or too long.
     #[error("a text of {0} bytes cannot be sent: 1 to {MAX_TEXT_BYTES} bytes of UTF-8")]
     Text(usize),
 }
 
-/// What is sent: a picture or a text.
+/// What is sent, a picture or a text, and what arrives: the same, or for a machine what the picture shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// An RGB picture.
     Picture(Picture),
     /// UTF-8 text, 1 to [`MAX_TEXT_BYTES`] bytes.
     Text(String),
+    /// What a picture shows.
+    Labels(Labels),
 }
 
 /// An 8-bit RGB picture. Its sides and its buffer always fit each other.
@@ -127,11 +149,12 @@ impl Content {
         }
     }
 
-    /// Source values: RGB samples of a picture, bytes of a text.
+    /// Source values: RGB samples of a picture, bytes of a text; two for each block that is labelled.
     pub fn values(&self) -> usize {
         match self {
             Self::Picture(picture) => picture.values(),
             Self::Text(text) => text.len(),
+            Self::Labels(labels) => 2 * labels.classes().len(),
         }
     }
 }

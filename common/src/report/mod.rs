@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use percentiles::{LatencySummary, Percentiles};
 pub use table::{Table, number};
 
+use crate::content::labels::Share;
 use crate::message::SystemId;
 use crate::wire::{ContentKind, Overhead, ReceiverPart, TransmitterPart};
 
@@ -62,7 +63,7 @@ pub struct Setting {
 }
 
 /// How close the received content is to the original. NaN for what was not measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Quality {
     /// Peak signal-to-noise ratio of a picture, in dB; infinite if equal.
     pub psnr_db: f64,
@@ -72,11 +73,23 @@ pub struct Quality {
     pub ms_ssim: f64,
     /// Edit distance between texts, over the length of the original.
     pub text_error_rate: f64,
+    /// Share of the blocks of a picture whose class is that which the sender's segmentation network tells, where it tells one.
+    pub task_accuracy: f64,
+    /// What there is of each class in a picture that was for a machine.
+    pub classes: Vec<Share>,
 }
 
 impl Default for Quality {
     fn default() -> Self {
-        Self { psnr_db: f64::NAN, ssim: f64::NAN, ms_ssim: f64::NAN, text_error_rate: f64::NAN }
+        let nan = f64::NAN;
+        Self {
+            psnr_db: nan,
+            ssim: nan,
+            ms_ssim: nan,
+            text_error_rate: nan,
+            task_accuracy: nan,
+            classes: Vec::new(),
+        }
     }
 }
 
@@ -144,6 +157,13 @@ pub struct Report {
     /// Edit distance between texts, over the length of the original; `null` for pictures.
     #[serde(with = "finite_or_null", default = "nan")]
     pub text_error_rate: f64,
+    /// Of a picture for a machine, the share of its blocks whose class is that which the sender's segmentation network tells,
+    /// where it tells one; `null` if it has none.
+    #[serde(with = "finite_or_null", default = "nan")]
+    pub task_accuracy: f64,
+    /// What there is of each class in a picture that was for a machine; else empty.
+    #[serde(default)]
+    pub classes: Vec<Share>,
     /// How sure the decoder was, 0 to 1.
     #[serde(with = "finite_or_null", default = "nan")]
     pub confidence: f64,
@@ -210,7 +230,7 @@ impl Report {
             snr_db_estimated,
             image: match transmitter.content {
                 ContentKind::Picture { width, height } => Some(ImageSize { width, height }),
-                ContentKind::Text { .. } => None,
+                ContentKind::Text { .. } | ContentKind::Labels { .. } => None,
             },
             symbols_payload: transmitter.symbols_payload,
             symbols_total: transmitter.symbols_total(),
@@ -237,6 +257,8 @@ impl Report {
             },
             exact: None,
             text_error_rate: quality.text_error_rate,
+            task_accuracy: quality.task_accuracy,
+            classes: quality.classes,
             confidence: real(|part| part.confidence),
             bytes_coded: transmitter.bytes_coded,
             missing: receiver.map_or(0, |part| part.missing),

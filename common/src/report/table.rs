@@ -105,7 +105,17 @@ impl Report {
         row("frames resent", self.resends.to_string(), "");
         row("segments combined", self.segments_combined.to_string(), "");
         row("bytes and symbols missing", self.missing.to_string(), "");
-        if self.image.is_some() {
+        if !self.classes.is_empty() {
+            for found in &self.classes {
+                let sure = number(f64::from(found.confidence), 2);
+                row(
+                    &format!("  {}", found.class),
+                    number(f64::from(100.0 * found.share), 1),
+                    &format!("% of blocks, {sure} sure"),
+                );
+            }
+            row("task accuracy", number(self.task_accuracy, 4), "");
+        } else if self.image.is_some() {
             row("PSNR", number(self.psnr_db, 2), "dB");
             row("SSIM", number(self.ssim, 4), "");
             row("MS-SSIM", number(self.ms_ssim, 4), "");

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_NAME_BYTES, WireError, check_text};
-use crate::content::{Content, check_size};
+use crate::content::{Content, check_size, labels::blocks};
 use crate::message::{ModelDigest, SystemId};
 
 /// What was sent, without the content itself.
@@ -24,6 +24,13 @@ pub enum ContentKind {
         /// Length in bytes.
         bytes: u32,
     },
+    /// What a picture shows.
+    Labels {
+        /// Width of the picture in pixels.
+        width: u32,
+        /// Height of the picture in pixels.
+        height: u32,
+    },
 }
 
 impl ContentKind {
@@ -32,26 +39,33 @@ impl ContentKind {
         match content {
             Content::Picture(picture) => Self::Picture { width: picture.width(), height: picture.height() },
             Content::Text(text) => Self::Text { bytes: u32::try_from(text.len()).unwrap_or(u32::MAX) },
+            Content::Labels(labels) => Self::Labels { width: labels.width(), height: labels.height() },
         }
     }
 
-    /// Source values, what the channel bandwidth ratio divides by: RGB samples, or bytes of text.
+    /// Source values, what the channel bandwidth ratio divides by: RGB samples, or bytes of text; two for each block that is
+    /// labelled.
     pub fn values(self) -> u64 {
         match self {
             Self::Picture { width, height } => 3 * u64::from(width) * u64::from(height),
             Self::Text { bytes } => u64::from(bytes),
+            Self::Labels { width, height } => {
+                let (across, down) = blocks(width, height);
+                2 * across as u64 * down as u64
+            }
         }
     }
 
     pub(super) fn check(self) -> Result<(), WireError> {
         match self {
-            Self::Picture { width, height } => check_size(width, height).map_err(|_| {
-                WireError::range(
-                    "picture size",
-                    format!("{width}x{height}"),
-                    "sides of 1 to 16384 pixels, at most 40 megapixels",
-                )
-            }),
+            Self::Picture { width, height } | Self::Labels { width, height } => check_size(width, height)
+                .map_err(|_| {
+                    WireError::range(
+                        "picture size",
+                        format!("{width}x{height}"),
+                        "sides of 1 to 16384 pixels, at most 40 megapixels",
+                    )
+                }),
             Self::Text { .. } => Ok(()),
         }
     }

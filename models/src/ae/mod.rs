@@ -3,16 +3,18 @@
 //!
 //! In → out: picture → complex symbols of unit mean power → received symbols with their noise variances → picture.
 //!
-//! One network serves every rate (a prefix of the channels of each block is sent) and every SNR (the decoder is told
-//! the noise variance of each symbol; a lost symbol is one of infinite variance).
+//! One network serves every rate (a prefix of the channels of each block is sent) and every SNR (the encoder is told which
+//! SNR to expect, the decoder the noise variance of each symbol; a lost symbol is one of infinite variance).
 //!
 //! - [`transform`]: what the systems need of a network, and [`Convolutional`], their own; `ae` can do with another,
 //!   [`crate::taef2`].
 //! - [`basis`], [`layers`], [`network`]: the network. [`weights`]: its numbers.
+//! - [`adaptation`]: what the encoder does with the SNR.
 //! - [`posterior`]: what `vae` and `vscc` have over `ae`.
 //! - [`planes`]: picture ↔ planes of values. [`tiles`]: large pictures in pieces.
 //! - [`rates`]: symbols for each part. [`side`]: side information.
 
+pub mod adaptation;
 pub mod basis;
 pub mod layers;
 pub mod network;
@@ -38,11 +40,12 @@ use semcast_common::message::{
 use sha2::{Digest, Sha256};
 
 use crate::{Budget, Decoded, ModelError, OpenDevice, System, check_origin};
+use adaptation::{ASSUMED_DB, TOLD_DB};
 use basis::BLOCK;
 use network::{Network, UNKNOWN};
 use planes::Planes;
 use posterior::LOG_RATIOS;
-use rates::{Grid, Rates, allocate, gain};
+use rates::{Grid, Rates, allocate};
 use side::Side;
 use transform::{Code, Convolutional, Encoded, Transform};
 
@@ -66,7 +69,7 @@ impl Autoencoder {
     /// `ae` with the bytes of another weight file.
     pub fn with_weights(bytes: Vec<u8>, device: &OpenDevice) -> Result<Self, ModelError> {
         let digest = weights::digest_of(&bytes);
-        let network = weights::from_bytes(bytes, &device.device);
+        let network = weights::adaptive_from_bytes(bytes, &device.device);
         Self::of(SystemId::Ae, digest, network, VarianceChoice::Fixed, device)
     }
 
@@ -108,7 +111,14 @@ impl<T: Transform> Autoencoder<T> {
 
     /// Picture → its side information and at most `budget` symbols, the most important first. With transmitted
     /// variance, half of them are the values and the other half, in the same order, the logarithms of their variances.
-    pub fn modulate(&self, picture: &Picture, budget: usize) -> Result<(Side, Vec<Complex32>), ModelError> {
+    /// `snr_db`: what they are expected to meet, as far as that is known.
+    pub fn modulate(
+        &self,
+        picture: &Picture,
+        budget: usize,
+        snr_db: Option<f32>,
+    ) -> Result<(Side, Vec<Complex32>), ModelError> {
+        let told_db = told_db(snr_db);
         let (planes, mean) = Planes::of(picture, BLOCK);
         let grid = side::grid(picture.width(), picture.height());
         let blocks = grid.across * grid.down;
@@ -116,7 +126,8 @@ impl<T: Transform> Autoencoder<T> {
         let known =
             known.filter(|_| self.variance_choice == VarianceChoice::Transmitted && !planes.is_flat());
         let shares = if known.is_some() { 2 } else { 1 };
-        let Encoded { values: code, log_ratios } = self.transform.encode(&planes, mean, known.is_some())?;
+        let Encoded { values: code, log_ratios } =
+            self.transform.encode(&planes, mean, told_db, known.is_some())?;
         let ladder = self.transform.rates();
         let rates = allocate(ladder, &self.energy(&code, &grid), &grid.sizes(), budget / shares).ok_or(
             ModelError::Budget {
@@ -126,15 +137,16 @@ impl<T: Transform> Autoencoder<T> {
             },
         )?;
         let (width, height) = (picture.width(), picture.height());
-        let mut side = Side { width, height, mean, power: None, variance_power: None, rates };
-        let gains: Vec<f32> = side.symbols(ladder).into_iter().map(gain).collect();
+        let mut side = Side { width, height, mean, told_db, power: None, variance_power: None, rates };
+        let amplitudes = self.transform.amplitudes(told_db)?;
+        let rates = side.rates_of_blocks();
         let places = places(&side, ladder);
         let mut symbols: Vec<Complex32> = places
             .iter()
             .map(|&place| {
                 let (pair, block) = (place as usize / blocks, place as usize % blocks);
-                let at = 2 * pair * blocks + block;
-                Complex32::new(code[at], code[at + blocks]) * gains[block]
+                let (at, amplitude) = (2 * pair * blocks + block, &amplitudes[rates[block]]);
+                Complex32::new(code[at] * amplitude[2 * pair], code[at + blocks] * amplitude[2 * pair + 1])
             })
             .collect();
         if planes.is_flat() {
@@ -185,7 +197,7 @@ impl<T: Transform> Autoencoder<T> {
         let mut planes = Planes::zeros(across * BLOCK, down * BLOCK);
         if let Some(power) = side.power {
             let blocks = across * down;
-            let gains: Vec<f32> = side.symbols(ladder).into_iter().map(gain).collect();
+            let (amplitudes, rates) = (self.transform.amplitudes(side.told_db)?, side.rates_of_blocks());
             let mut code = Code::unknown(2 * ladder[ladder.len() - 1], across, down);
             let mut resampling = self.transform.known_log_ratio().map(|known| {
                 let scale = (2.0 * side.variance_power.unwrap_or(0.0)).sqrt();
@@ -194,7 +206,9 @@ impl<T: Transform> Autoencoder<T> {
             let arrived = places.iter().zip(symbols).zip(noise_variance);
             for (index, ((&place, symbol), variance)) in arrived.enumerate() {
                 let (pair, block) = (place as usize / blocks, place as usize % blocks);
-                let mut value = *symbol * ((2.0 * power).sqrt() / gains[block]);
+                let amplitude = &amplitudes[rates[block]][2 * pair..2 * pair + 2];
+                let scaled = *symbol * (2.0 * power).sqrt();
+                let mut value = Complex32::new(scaled.re / amplitude[0], scaled.im / amplitude[1]);
                 let mut own = [0.0; 2];
                 if let Some(resampling) = &mut resampling {
                     let sent = variance_symbols.get(index).zip(variance_noise.get(index));
@@ -203,14 +217,14 @@ impl<T: Transform> Autoencoder<T> {
                     value += drawn;
                 }
                 // Of a complex symbol's noise, each value has half; of its power, which is twice that of a value, all.
-                let variance = variance.max(LEAST_VARIANCE) * power / gains[block].powi(2);
-                // Whatever is not a number is not known; `UNKNOWN` is a billion times the power of any value.
-                if value.re.is_finite() && value.im.is_finite() && variance < UNKNOWN {
-                    for (channel, value, own) in
-                        [(2 * pair, value.re, own[0]), (2 * pair + 1, value.im, own[1])]
-                    {
-                        code.values[channel * blocks + block] = value;
-                        code.variance[channel * blocks + block] = variance + own;
+                let variance = variance.max(LEAST_VARIANCE) * power;
+                for (part, value) in [value.re, value.im].into_iter().enumerate() {
+                    let variance = variance / amplitude[part].powi(2);
+                    // Whatever is not a number is not known; `UNKNOWN` is a billion times the power of any value.
+                    if value.is_finite() && variance < UNKNOWN {
+                        let at = (2 * pair + part) * blocks + block;
+                        code.values[at] = value;
+                        code.variance[at] = variance + own[part];
                     }
                 }
             }
@@ -269,6 +283,13 @@ impl Resampling<'_> {
     }
 }
 
+/// What an encoder is told of an SNR: whole decibels within its range.
+fn told_db(snr_db: Option<f32>) -> i8 {
+    let (least, most) = TOLD_DB.into_inner();
+    let finite = snr_db.filter(|snr_db| !snr_db.is_nan());
+    finite.map_or(ASSUMED_DB, |snr_db| snr_db.round().clamp(f32::from(least), f32::from(most)) as i8)
+}
+
 /// Scales symbols to unit mean power; returns the mean square of the values that they were, two a symbol.
 fn scale_to_unit_power(symbols: &mut [Complex32]) -> f32 {
     let energy: f64 = symbols.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum();
@@ -305,7 +326,7 @@ impl<T: Transform> System for Autoencoder<T> {
     fn warm_up(&mut self) -> Result<(), ModelError> {
         let picture = Picture::new(64, 64, (0..3 * 64 * 64).map(|value| value as u8).collect())
             .map_err(|error| ModelError::Internal(error.to_string()))?;
-        let (side, symbols) = self.modulate(&picture, 48 * 16)?;
+        let (side, symbols) = self.modulate(&picture, 48 * 16, None)?;
         self.demodulate(&side, &symbols, &vec![0.1; symbols.len()]).map(|_| ())
     }
 
@@ -318,7 +339,7 @@ impl<T: Transform> System for Autoencoder<T> {
         let Content::Picture(picture) = content else {
             return Err(ModelError::Unsupported { system: self.id(), instead: SystemId::Classical });
         };
-        let (side, symbols) = self.modulate(picture, budget.symbols)?;
+        let (side, symbols) = self.modulate(picture, budget.symbols, budget.snr_db)?;
         Ok(SemanticMessage {
             system: self.id(),
             model: self.model(),

@@ -24,6 +24,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::convolution::convolve;
 
+use super::adaptation::{Adaptation, Modulation};
 use super::basis::{BLOCK, BLOCK_VALUES, Basis};
 use super::layers::{Mix, Residual, convolution, fold, silent_convolution, unfold};
 use super::posterior::Posterior;
@@ -83,6 +84,8 @@ pub struct Network {
     pub encoder: Encoder,
     /// From received symbols to picture.
     pub decoder: Decoder,
+    /// What the encoder does with the SNR, if it is one that is told.
+    pub adaptation: Option<Adaptation>,
     /// How sure the encoder is of its values; `ae` has none.
     pub posterior: Option<Posterior>,
 }
@@ -90,7 +93,13 @@ pub struct Network {
 impl Network {
     /// A network that has learned nothing: linear transmission over `basis` ([`CHANNELS`] rows).
     pub fn new(basis: &Basis, device: &Device) -> Self {
-        Self { encoder: Encoder::new(basis, device), decoder: Decoder::new(basis, device), posterior: None }
+        let (encoder, decoder) = (Encoder::new(basis, device), Decoder::new(basis, device));
+        Self { encoder, decoder, adaptation: None, posterior: None }
+    }
+
+    /// The same with an encoder that is told the SNR, but has learned nothing of it.
+    pub fn adaptive(self, device: &Device) -> Self {
+        Self { adaptation: Some(Adaptation::new(device)), ..self }
     }
 
     /// The same with a posterior that has learned nothing.
@@ -131,11 +140,20 @@ impl Encoder {
 
     /// `[B, 3, H, W]`, values about zero, sides multiples of [`BLOCK`] → `[B, CHANNELS, H/16, W/16]`, unscaled.
     pub fn forward(&self, picture: Tensor<4>) -> Tensor<4> {
-        self.forward_with_features(picture).0
+        self.forward_with_features(picture, None).0
     }
 
-    /// As [`forward`](Self::forward), with the features that the values came from, `[B, ENCODER_SIXTEENTH, H/16, W/16]`.
-    pub fn forward_with_features(&self, picture: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    /// As [`forward`](Self::forward), with the features that the values came from, `[B, ENCODER_SIXTEENTH, H/16, W/16]`;
+    /// `told`: what becomes of features at an SNR.
+    pub fn forward_with_features(
+        &self,
+        picture: Tensor<4>,
+        told: Option<&Modulation>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let modulated = |place, features| match told {
+            Some(told) => told.apply(place, features),
+            None => features,
+        };
         let linear = self.linear.forward(fold(picture.clone(), BLOCK));
         let spread = self.spread.val().reshape([1, CHANNELS, 1, 1]);
         // Pictures vary about zero by some 0.25; the layers like values near one.
@@ -145,10 +163,11 @@ impl Encoder {
         }
         let known = linear.clone() / spread.clone();
         let known = convolve(&self.from_linear, known, None, false);
-        let mut hidden = convolve(&self.to_sixteenth, hidden, Some(known), true);
+        let mut hidden = modulated(0, convolve(&self.to_sixteenth, hidden, Some(known), true));
         for block in &self.sixteenth {
             hidden = block.forward(hidden);
         }
+        let hidden = modulated(1, hidden);
         let gate = convolve(&self.gate, hidden.clone(), None, false);
         let correction = convolve(&self.correction, hidden.clone(), None, false);
         (linear.clone() + linear * gate + correction * spread, hidden)

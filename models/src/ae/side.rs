@@ -2,12 +2,13 @@
 //!
 //! | byte | content |
 //! |---|---|
-//! | 0 | version of this layout, 1; 2 with the variances' power |
+//! | 0 | version of this layout, 3; 4 with the variances' power |
 //! | 1–2 | width in pixels, little endian |
 //! | 3–4 | height in pixels, little endian |
 //! | 5–7 | mean red, green, blue, 0 to 255 |
-//! | 8–9 | power of the encoder's values, 256 · log2, little endian; −32768: the picture is of one colour |
-//! | 10–11 | in version 2 only, `vae` and `vscc`: power of the logarithms of the variances that follow the values, as above |
+//! | 8 | SNR that the encoder was told, dB, signed |
+//! | 9–10 | power of the encoder's values, 256 · log2, little endian; −32768: the picture is of one colour |
+//! | 11–12 | in version 4 only, `vae` and `vscc`: power of the logarithms of the variances that follow the values, as above |
 //! | then | rate of each cell (see [`super::rates`]), row by row, three bits each from the lowest bit of a byte up |
 
 use semcast_common::content::check_size;
@@ -17,11 +18,11 @@ use super::rates::{Grid, Rates};
 use crate::ModelError;
 
 /// Bytes before the rates.
-const FIXED_BYTES: usize = 10;
+const FIXED_BYTES: usize = 11;
 /// Bits of a rate.
 const RATE_BITS: usize = 3;
-const VERSION: u8 = 1;
-const VERSION_WITH_VARIANCES: u8 = 2;
+const VERSION: u8 = 3;
+const VERSION_WITH_VARIANCES: u8 = 4;
 const FLAT: i16 = i16::MIN;
 
 /// What the decoder must know of a picture.
@@ -33,6 +34,8 @@ pub struct Side {
     pub height: u32,
     /// Mean colour.
     pub mean: [u8; 3],
+    /// SNR that the encoder was told to expect, dB; it decides how power is shared out.
+    pub told_db: i8,
     /// Mean square of the values that are sent, before they are scaled to unit power; none for a picture of one colour.
     pub power: Option<f32>,
     /// Mean square of the logarithms of the variances that are sent after the values, before they are scaled to unit
@@ -53,10 +56,15 @@ impl Side {
         grid(self.width, self.height)
     }
 
+    /// The rate of each block, row by row.
+    pub fn rates_of_blocks(&self) -> Vec<usize> {
+        let grid = self.grid();
+        (0..grid.across * grid.down).map(|block| usize::from(self.rates[grid.cell(block)])).collect()
+    }
+
     /// Complex symbols of each block, row by row.
     pub fn symbols(&self, rates: &Rates) -> Vec<usize> {
-        let grid = self.grid();
-        (0..grid.across * grid.down).map(|block| rates[usize::from(self.rates[grid.cell(block)])]).collect()
+        self.rates_of_blocks().into_iter().map(|rate| rates[rate]).collect()
     }
 
     /// To bytes. A power is rounded to a 256th of an octave.
@@ -66,6 +74,7 @@ impl Side {
         bytes.extend((self.width as u16).to_le_bytes());
         bytes.extend((self.height as u16).to_le_bytes());
         bytes.extend(self.mean);
+        bytes.extend(self.told_db.to_le_bytes());
         bytes.extend(self.power.map_or(FLAT, level).to_le_bytes());
         bytes.extend(self.variance_power.map(|power| level(power).to_le_bytes()).into_iter().flatten());
         let rates = bytes.len();
@@ -81,7 +90,7 @@ impl Side {
 
     /// From bytes that may be anything.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
-        let Some((&[version, w0, w1, h0, h1, red, green, blue, p0, p1], packed)) =
+        let Some((&[version, w0, w1, h0, h1, red, green, blue, told, p0, p1], packed)) =
             bytes.split_first_chunk::<FIXED_BYTES>()
         else {
             return Err(ModelError::Side(format!("{} bytes instead of at least {FIXED_BYTES}", bytes.len())));
@@ -110,7 +119,8 @@ impl Side {
         let bit = |at: usize| packed[at / 8] >> (at % 8) & 1;
         let rate = |cell: usize| (0..RATE_BITS).map(|index| bit(RATE_BITS * cell + index) << index).sum();
         let (mean, power) = ([red, green, blue], power([p0, p1]));
-        Ok(Self { width, height, mean, power, variance_power, rates: (0..cells).map(rate).collect() })
+        let rates = (0..cells).map(rate).collect();
+        Ok(Self { width, height, mean, told_db: told as i8, power, variance_power, rates })
     }
 }
 
@@ -126,8 +136,15 @@ mod tests {
         for (width, height) in [(768, 513), (1, 1), (16_384, 2000)] {
             let cells = grid(width, height).cells();
             let rates = (0..cells).map(|cell| (cell * 5 % 8) as u8).collect();
-            let side =
-                Side { width, height, mean: [1, 2, 255], power: Some(0.25), variance_power: None, rates };
+            let side = Side {
+                width,
+                height,
+                mean: [1, 2, 255],
+                told_db: -5,
+                power: Some(0.25),
+                variance_power: None,
+                rates,
+            };
             assert_eq!(Side::parse(&side.to_bytes()).unwrap(), side);
             let with_variances = Side { variance_power: Some(4.0), ..side.clone() };
             assert_eq!(Side::parse(&with_variances.to_bytes()).unwrap(), with_variances);
@@ -143,7 +160,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..64), width in 1_u16..3000, height in 1_u16..3000,
         ) {
             let _ = Side::parse(&bytes);
-            let mut likely = vec![1 + (width % 2) as u8];
+            let mut likely = vec![3 + (width % 2) as u8];
             likely.extend(width.to_le_bytes());
             likely.extend(height.to_le_bytes());
             likely.extend(bytes);

@@ -38,7 +38,7 @@ fn noisy(symbols: &[Complex32], variance: f32, seed: u64) -> Vec<Complex32> {
 fn over_noise(system: &Autoencoder, picture: &Picture, symbols: usize, snr_db: f32) -> f64 {
     let variance = 10.0_f32.powf(-snr_db / 10.0);
     let blocks = picture.width().div_ceil(16) as usize * picture.height().div_ceil(16) as usize;
-    let (side, sent) = system.modulate(picture, symbols * blocks).unwrap();
+    let (side, sent) = system.modulate(picture, symbols * blocks, Some(snr_db)).unwrap();
     let received = noisy(&sent, variance, 5);
     let arrived = system.demodulate(&side, &received, &vec![variance; received.len()]).unwrap();
     psnr_db(picture, &arrived).unwrap()
@@ -93,7 +93,7 @@ fn symbols_have_unit_power() {
     let system = system();
     let flat = Picture::new(40, 40, [7, 200, 90].repeat(1600)).unwrap();
     for picture in [picture(100, 100), flat] {
-        let (_, symbols) = system.modulate(&picture, 48 * 49).unwrap();
+        let (_, symbols) = system.modulate(&picture, 48 * 49, Some(10.0)).unwrap();
         let power = symbols.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / symbols.len() as f32;
         assert!((power - 1.0).abs() < 1e-3, "{power}");
     }
@@ -111,7 +111,7 @@ fn a_picture_of_one_colour_arrives_whatever_the_noise() {
 fn lost_symbols_cost_quality_but_not_the_picture() {
     let system = system();
     let picture = picture(256, 192);
-    let (side, sent) = system.modulate(&picture, 64 * 192).unwrap();
+    let (side, sent) = system.modulate(&picture, 64 * 192, Some(10.0)).unwrap();
     // The link spreads neighbours over the air, so that a lost stretch is a scattered loss.
     let quality = |percent: usize| {
         let (mut symbols, mut variance) = (noisy(&sent, 0.01, 9), vec![0.01; sent.len()]);
@@ -130,10 +130,10 @@ fn lost_symbols_cost_quality_but_not_the_picture() {
 fn tiles_give_the_same_as_one_pass() {
     let mut system = system();
     let picture = picture(768, 330);
-    let (side, whole) = system.modulate(&picture, 24 * 48 * 21).unwrap();
+    let (side, whole) = system.modulate(&picture, 24 * 48 * 21, Some(10.0)).unwrap();
     let arrived = system.demodulate(&side, &whole, &vec![0.02; whole.len()]).unwrap();
     system.transform.core_blocks = 12;
-    let (tiled_side, tiled) = system.modulate(&picture, 24 * 48 * 21).unwrap();
+    let (tiled_side, tiled) = system.modulate(&picture, 24 * 48 * 21, Some(10.0)).unwrap();
     assert_eq!(side, tiled_side);
     let most = whole.iter().zip(&tiled).map(|(a, b)| (a - b).norm()).fold(0.0, f32::max);
     assert!(most < 1e-3, "symbols differ by {most}");
@@ -173,9 +173,9 @@ proptest! {
             prop_oneof![any::<f32>(), Just(f32::NAN), Just(f32::INFINITY), Just(0.0), -2.0_f32..2.0], 3 * 32),
         power in any::<i16>(),
     ) {
-        let side = Side { width: 20, height: 30, mean: [9; 3], power: Some(1.0), variance_power: None, rates: vec![0; 4] };
+        let side = Side { width: 20, height: 30, mean: [9; 3], told_db: 10, power: Some(1.0), variance_power: None, rates: vec![0; 4] };
         let mut bytes = side.to_bytes();
-        bytes[8..10].copy_from_slice(&power.to_le_bytes());
+        bytes[9..11].copy_from_slice(&power.to_le_bytes());
         let side = Side::parse(&bytes).unwrap();
         let symbols: Vec<_> = values[..32].iter().zip(&values[32..64]).map(|(re, im)| Complex32::new(*re, *im)).collect();
         let picture = system().demodulate(&side, &symbols, &values[64..]).unwrap();
@@ -268,7 +268,7 @@ fn what_is_drawn_has_the_variance_that_is_announced() {
 fn lost_variances_cost_little_and_lost_values_the_picture() {
     let system = variational(SystemId::Vscc, VarianceChoice::Transmitted);
     let picture = picture(256, 192);
-    let (side, sent) = system.modulate(&picture, 96 * 192).unwrap();
+    let (side, sent) = system.modulate(&picture, 96 * 192, Some(10.0)).unwrap();
     let quality = |lost: std::ops::Range<usize>| {
         let (mut symbols, mut variance) = (noisy(&sent, 0.01, 9), vec![0.01; sent.len()]);
         symbols[lost.clone()].fill(Complex32::ZERO);
@@ -292,9 +292,9 @@ fn hostile_messages_to_variational_systems_give_a_picture_or_an_error() {
     proptest!(ProptestConfig { cases: 24, ..ProptestConfig::default() }, |(values in values, powers in any::<[u8; 4]>())| {
         let rates = vec![0; 4];
         let side =
-            Side { width: 20, height: 30, mean: [9; 3], power: Some(1.0), variance_power: Some(1.0), rates };
+            Side { width: 20, height: 30, mean: [9; 3], told_db: 10, power: Some(1.0), variance_power: Some(1.0), rates };
         let mut bytes = side.to_bytes();
-        bytes[8..12].copy_from_slice(&powers);
+        bytes[9..13].copy_from_slice(&powers);
         let side = Side::parse(&bytes).unwrap();
         let symbols: Vec<_> =
             values[..64].iter().zip(&values[64..128]).map(|(re, im)| Complex32::new(*re, *im)).collect();
@@ -374,7 +374,7 @@ fn the_gpu_encodes_and_decodes_as_the_cpu_does() {
     }
 
     let picture = picture(200, 120);
-    let (side, sent) = cpu.modulate(&picture, 48 * 104).unwrap();
+    let (side, sent) = cpu.modulate(&picture, 48 * 104, Some(10.0)).unwrap();
     let (received, variance) = (noisy(&sent, 0.1, 2), vec![0.1; sent.len()]);
     let on_cpu = cpu.demodulate(&side, &received, &variance).unwrap();
     let on_gpu = gpu.demodulate(&side, &received, &variance).unwrap();

@@ -4,10 +4,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::adaptation::knots_of;
 use super::basis::BLOCK;
 use super::network::{CHANNELS, DECODER_REACH, ENCODER_REACH, Network, UNKNOWN};
 use super::planes::Planes;
-use super::rates::{RATES, Rates};
+use super::rates::{RATES, Rates, gain};
 use super::tiles::{Tile, tiles};
 use crate::{ModelError, OpenDevice};
 
@@ -55,9 +56,20 @@ pub trait Transform: Send {
         None
     }
 
-    /// Planes about a mean colour, sides multiples of [`BLOCK`] → values, and if asked for, how sure the encoder is of
-    /// them.
-    fn encode(&self, planes: &Planes, mean: [u8; 3], with_log_ratios: bool) -> Result<Encoded, ModelError>;
+    /// The amplitude of each channel's values, rate by rate, where the encoder was told an SNR in dB.
+    fn amplitudes(&self, _told_db: i8) -> Result<Vec<Vec<f32>>, ModelError> {
+        Ok(self.rates().map(|symbols| vec![gain(symbols); self.variance().len()]).into())
+    }
+
+    /// Planes about a mean colour, sides multiples of [`BLOCK`] → values for an SNR in dB, and if asked for, how sure the
+    /// encoder is of them.
+    fn encode(
+        &self,
+        planes: &Planes,
+        mean: [u8; 3],
+        told_db: i8,
+        with_log_ratios: bool,
+    ) -> Result<Encoded, ModelError>;
 
     /// What is known of the values → planes about a mean colour, [`BLOCK`] pixels a block.
     fn decode(&self, code: &Code, mean: [u8; 3], planes: &mut Planes) -> Result<(), ModelError>;
@@ -100,7 +112,22 @@ impl Transform for Convolutional {
         self.known_log_ratio.as_deref()
     }
 
-    fn encode(&self, planes: &Planes, _mean: [u8; 3], with_log_ratios: bool) -> Result<Encoded, ModelError> {
+    fn amplitudes(&self, told_db: i8) -> Result<Vec<Vec<f32>>, ModelError> {
+        match &self.network.adaptation {
+            Some(adaptation) => adaptation.table(f32::from(told_db)).map_err(ModelError::Internal),
+            None => Ok(RATES.map(|symbols| vec![gain(symbols); CHANNELS]).into()),
+        }
+    }
+
+    fn encode(
+        &self,
+        planes: &Planes,
+        _mean: [u8; 3],
+        told_db: i8,
+        with_log_ratios: bool,
+    ) -> Result<Encoded, ModelError> {
+        let told = self.network.adaptation.as_ref();
+        let told = told.map(|adaptation| adaptation.modulation(knots_of([f32::from(told_db)], &self.device)));
         let (across, down) = (planes.width / BLOCK, planes.height / BLOCK);
         let zeros = || vec![0.0; CHANNELS * across * down];
         let posterior = self.network.posterior.as_ref().filter(|_| with_log_ratios);
@@ -111,7 +138,7 @@ impl Transform for Convolutional {
             let (width, height) = (columns.length * BLOCK, rows.length * BLOCK);
             let window = planes.window(columns.start * BLOCK, rows.start * BLOCK, width, height);
             let input = Tensor::<4>::from_data(TensorData::new(window, [1, 3, height, width]), &self.device);
-            let (output, features) = self.network.encoder.forward_with_features(input);
+            let (output, features) = self.network.encoder.forward_with_features(input, told.as_ref());
             tile.keep(&values(output)?, &mut code.values, across, 1);
             if let Some(posterior) = posterior {
                 tile.keep(&values(posterior.log_ratio(features))?, &mut code.log_ratios, across, 1);

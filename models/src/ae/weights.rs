@@ -31,14 +31,19 @@ pub fn to_bytes(network: &impl ModuleSnapshot) -> Result<Vec<u8>, String> {
     store.get_bytes().map_err(|error| error.to_string())
 }
 
-/// The network in a weight file of `ae`.
+/// The network in a weight file whose encoder is not told the SNR.
 pub fn from_bytes(bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
     load(Network::new(&Basis::typical(CHANNELS), device), bytes)
 }
 
+/// The network in a weight file of `ae`.
+pub fn adaptive_from_bytes(bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
+    load(Network::new(&Basis::typical(CHANNELS), device).adaptive(device), bytes)
+}
+
 /// The network in a weight file of `vae` or `vscc`.
 pub fn variational_from_bytes(bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
-    load(Network::new(&Basis::typical(CHANNELS), device).variational(device), bytes)
+    load(Network::new(&Basis::typical(CHANNELS), device).adaptive(device).variational(device), bytes)
 }
 
 /// A network with the numbers of a weight file instead of its own; they must be of the same shape.

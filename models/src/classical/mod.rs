@@ -58,6 +58,7 @@ impl System for Classical {
                 (Side::Picture(side), bytes)
             }
             Content::Text(text) => text::encode(text, budget.bytes)?,
+            Content::Labels(_) => return Err(ModelError::NoSource),
         };
         Ok(SemanticMessage {
             system: self.id(),

@@ -5,7 +5,7 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 1 | bits 0–3: version, 1; bit 4: 0 modular, 1 integrated; bits 5–7: zero |
+//! | 1 | bits 0–3: version, 1; bit 4: 0 modular, 1 integrated; bit 5: 0 for people, 1 for a machine; bits 6–7: zero |
 //! | 1 | number of regions, 1 to 12 |
 //! | 7 each | regions of falling importance: class (255 for none); importance of a block over the picture's mean, 8 · log₂ + 128; mean red, green, blue; two bytes of the system, see below |
 //! | to the end | range coded: region of every block; of the integrated system, rate of every cell |
@@ -18,6 +18,8 @@
 //! it, else which. A cell is what a region has in a square of [`Grid`], with sides half as long again; cells are counted square by square and in each
 //! by region. Its rate is told by whether it is that of the same region's last cell, else which.
 
+use semcast_common::intent::Purpose;
+
 use super::analysis::{Analysis, MAX_REGIONS, Region};
 use super::coder::{AdaptiveBit, Decoder, Encoder};
 use crate::ModelError;
@@ -29,6 +31,7 @@ pub const MAX_STEP: u8 = 127;
 
 const VERSION: u8 = 1;
 const INTEGRATED: u8 = 1 << 4;
+const FOR_MACHINE: u8 = 1 << 5;
 const REGION_BYTES: usize = 7;
 const NO_CLASS: u8 = u8::MAX;
 const UNSENT: [u8; 2] = [255, 255];
@@ -82,6 +85,8 @@ pub struct Map {
     pub regions: Vec<MapRegion>,
     /// Of the integrated system: rate of each cell that is sent, an index into [`crate::ae::rates::RATES`].
     pub rates: Vec<u8>,
+    /// Whom the picture is for.
+    pub purpose: Purpose,
 }
 
 /// Which of the two systems a map is of.
@@ -128,7 +133,7 @@ impl Cells {
 
 impl Map {
     /// A map of regions of which nothing is said yet but what they are.
-    pub fn of(analysis: &Analysis, colours: &[[u8; 3]]) -> Self {
+    pub fn of(analysis: &Analysis, colours: &[[u8; 3]], purpose: Purpose) -> Self {
         let regions = analysis.regions.iter().zip(analysis.densities()).zip(colours);
         let region = |((region, density), &colour): ((&Region, f32), &[u8; 3])| MapRegion {
             class: region.class,
@@ -142,6 +147,7 @@ impl Map {
             of_block: analysis.of_block.clone(),
             regions: regions.map(region).collect(),
             rates: Vec::new(),
+            purpose,
         }
     }
 
@@ -162,7 +168,8 @@ impl Map {
 
     /// To bytes.
     pub fn to_bytes(&self, kind: Kind) -> Vec<u8> {
-        let mut bytes = vec![VERSION | if kind == Kind::Integrated { INTEGRATED } else { 0 }];
+        let machine = if self.purpose == Purpose::Machine { FOR_MACHINE } else { 0 };
+        let mut bytes = vec![of_kind(kind) | machine];
         bytes.push(self.regions.len() as u8);
         for region in &self.regions {
             bytes.push(region.class.unwrap_or(NO_CLASS));
@@ -197,9 +204,9 @@ impl Map {
         let Some((&[first, count], rest)) = bytes.split_first_chunk::<2>() else {
             return Err(wrong(format!("{} bytes", bytes.len())));
         };
-        let expected = VERSION | if kind == Kind::Integrated { INTEGRATED } else { 0 };
+        let expected = of_kind(kind);
         let count = usize::from(count);
-        if first != expected || !(1..=MAX_REGIONS).contains(&count) {
+        if first & !FOR_MACHINE != expected || !(1..=MAX_REGIONS).contains(&count) {
             return Err(wrong(format!(
                 "version {first} with {count} regions, not {expected} with 1 to {MAX_REGIONS}"
             )));
@@ -233,6 +240,7 @@ impl Map {
             of_block: Vec::with_capacity(across * down),
             regions: described.chunks_exact(REGION_BYTES).map(region).collect(),
             rates: Vec::new(),
+            purpose: if first & FOR_MACHINE == 0 { Purpose::People } else { Purpose::Machine },
         };
         let mut models = LabelModels::default();
         for block in 0..across * down {
@@ -249,6 +257,11 @@ impl Map {
         }
         Ok(map)
     }
+}
+
+/// The first byte of a map of a system, for people.
+fn of_kind(kind: Kind) -> u8 {
+    VERSION | if kind == Kind::Integrated { INTEGRATED } else { 0 }
 }
 
 /// A power to a 256th of an octave, as it is sent; never that of no power, nor what stands for not sent.
@@ -416,6 +429,7 @@ pub(crate) mod tests {
             of_block: patches(across, down, count),
             regions: (0..count).map(region).collect(),
             rates: Vec::new(),
+            purpose: if count % 2 == 0 { Purpose::Machine } else { Purpose::People },
         };
         if kind == Kind::Integrated {
             map.rates = (0..map.cells().sizes.len()).map(|cell| (cell * 5 / 3 % 8) as u8).collect();

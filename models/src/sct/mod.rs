@@ -12,7 +12,8 @@
 //!   a vector graphic.
 //! - [`map`], [`side`]: what the receiver must know first. [`coder`]: range coding in integers.
 //! - [`modular`]: values → bytes, by [`tables`]. [`integrated`]: values → symbols.
-//! - [`correction`]: what repairs lost regions at the receiver, from their [`surroundings`].
+//! - [`correction`]: what repairs lost regions at the receiver, from their [`surroundings`]. [`machine`]: what tells a machine what
+//!   the picture shows.
 //! - [`weights`]: the numbers.
 //!
 //! Y. Lyu et al.: Semantics-guided source and channel coding, paper 004 of the sources named in the README.
@@ -23,6 +24,7 @@ pub mod correction;
 pub mod graphic;
 pub mod importance;
 pub mod integrated;
+pub mod machine;
 pub mod map;
 pub mod modular;
 pub mod preserving;
@@ -34,12 +36,13 @@ pub mod weights;
 
 use bytes::Bytes;
 use semcast_common::content::{Content, Picture};
-use semcast_common::intent::Intent;
+use semcast_common::intent::{Intent, Purpose};
 use semcast_common::message::{
     Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
     protection_level,
 };
 
+use crate::ae::adaptation::ASSUMED_DB;
 use crate::ae::basis::BLOCK;
 use crate::ae::network::{CHANNELS, UNKNOWN};
 use crate::ae::planes::Planes;
@@ -48,6 +51,7 @@ use crate::ae::weights::from_bytes;
 use crate::{Budget, Decoded, ModelError, OpenDevice, System, SystemOptions, check_origin};
 use analysis::Analysis;
 use correction::Correction;
+use machine::Machine;
 use map::{Coding, Map, Quantiser};
 use modular::{Candidate, Layout};
 use segmentation::Segmenter;
@@ -72,6 +76,7 @@ pub struct Sct {
     tables: Tables,
     segmenter: Option<Segmenter>,
     correction: Option<Correction>,
+    machine: Machine,
     digest: ModelDigest,
 }
 
@@ -118,7 +123,10 @@ impl Sct {
                 Some(Correction::with_weights(bytes, transform.variance(), device)?)
             }
         };
-        Ok(Self { kind, transform, tables, segmenter, correction, digest })
+        let machine =
+            options.machine.as_ref().map_or_else(|| weights::MACHINE.to_vec(), |bytes| bytes.to_vec());
+        let machine = Machine::with_weights(machine, transform.variance(), device)?;
+        Ok(Self { kind, transform, tables, segmenter, correction, machine, digest })
     }
 
     /// Picture → features of falling importance: the map, then the regions that are sent.
@@ -131,7 +139,7 @@ impl Sct {
         let (planes, mean) = Planes::of(picture, BLOCK);
         let side = Side { width: picture.width(), height: picture.height(), mean };
         let (across, down) = side.blocks();
-        let values = self.transform.encode(&planes, mean, false)?.values;
+        let values = self.transform.encode(&planes, mean, ASSUMED_DB, false)?.values;
         let entropy = importance::entropy(&values, self.transform.variance(), across * down);
         let found = analysis::analyse(picture, &entropy, intent, self.segmenter.as_ref())?;
         let (analysis, mut sent) = preserving::choose(found, intent)?;
@@ -139,7 +147,7 @@ impl Sct {
             // The colour of the regions tells all.
             sent.fill(false);
         }
-        let mut map = Map::of(&analysis, &colours(&planes, mean, &analysis));
+        let mut map = Map::of(&analysis, &colours(&planes, mean, &analysis), intent.purpose);
         let payloads = match self.kind {
             Kind::Modular => self.modular(&values, &analysis, &sent, budget, &mut map)?,
             Kind::Integrated => self.integrated(&values, &analysis, &sent, budget, &mut map)?,
@@ -327,7 +335,7 @@ impl Sct {
             return Ok(());
         }
         let planes = painted(map, known.side.mean);
-        let values = self.transform.encode(&planes, known.side.mean, false)?.values;
+        let values = self.transform.encode(&planes, known.side.mean, ASSUMED_DB, false)?.values;
         for channel in colours {
             let variance = COLOUR_ERROR * self.transform.variance()[channel];
             for &block in &bare {
@@ -453,6 +461,13 @@ impl System for Sct {
 
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError> {
         let mut known = self.known(received)?;
+        if known.map.as_ref().is_some_and(|map| map.purpose == Purpose::Machine) {
+            self.paint(&mut known)?;
+            let labels = self.machine.classify(&known.code, known.side.width, known.side.height)?;
+            let sum: u64 = labels.confidence().iter().map(|&share| u64::from(share)).sum();
+            let confidence = sum as f32 / (255 * labels.confidence().len()) as f32;
+            return Ok(Decoded { content: Content::Labels(labels), confidence });
+        }
         let mut planes = Planes::zeros(known.code.across * BLOCK, known.code.down * BLOCK);
         match &known.map {
             None => {}

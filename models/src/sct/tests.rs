@@ -88,7 +88,8 @@ fn messages_keep_their_budgets_and_more_budget_is_a_better_picture() {
         let mut last = 0.0;
         for share in [32, 16, 6] {
             let symbols = picture.values() / share;
-            let budget = Budget { symbols, bytes: symbols / 4, costs_256: [420, 330, 290, 256] };
+            let budget =
+                Budget { symbols, bytes: symbols / 4, costs_256: [420, 330, 290, 256], snr_db: None };
             let message = system.encode(&content(width, height), budget, &Intent::default()).unwrap();
             let count = message.features.len();
             assert!((2..=1 + analysis::MAX_REGIONS).contains(&count));
@@ -119,6 +120,31 @@ fn features_fall_in_importance_and_symbols_have_unit_power() {
         let Payload::Analog(symbols) = &feature.payload else { panic!("regions are symbols") };
         let power: f32 = symbols.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / symbols.len() as f32;
         assert!((power - 1.0).abs() < 0.01, "{power}");
+    }
+}
+
+/// The machine is told a class for every block, as long as it knows that it is asked.
+#[test]
+fn what_is_for_a_machine_arrives_as_classes_whatever_is_lost() {
+    let intent = Intent { purpose: Purpose::Machine, ..Intent::default() };
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        let message = system.encode(&content(200, 120), Budget::new(6000, 1500), &intent).unwrap();
+        let whole = over_noise(&message, 0.01, 1);
+        for lost in 0..1 << message.features.len().min(4) {
+            let mut received = whole.clone();
+            for (at, feature) in
+                received.features.iter_mut().enumerate().filter(|(at, _)| lost >> at & 1 == 1)
+            {
+                lose(feature, 0.1 * at as f64, 1.0);
+            }
+            let decoded = system.decode(&received).unwrap();
+            match decoded.content {
+                Content::Labels(labels) => assert_eq!((labels.width(), labels.height()), (200, 120)),
+                _ => assert!(lost & 1 == 1, "the map says whom it is for"),
+            }
+            assert!((0.0..=1.0).contains(&decoded.confidence));
+        }
     }
 }
 

@@ -205,11 +205,11 @@ fn tiles_of_taef2_give_the_same_as_one_pass() {
     let mut system = random_system();
     let Content::Picture(picture) = content(14 * 16, 20) else { panic!("a picture") };
     // Everything is sent, so that rates cannot turn on a rounding error.
-    let (side, expected) = system.modulate(&picture, 64 * 28).unwrap();
+    let (side, expected) = system.modulate(&picture, 64 * 28, None).unwrap();
     let one = system.demodulate(&side, &expected, &vec![0.1; expected.len()]).unwrap();
     // 14 blocks are more than a core of 2 with 5 around it on both sides.
     system.transform_mut().core_blocks = 2;
-    let (_, symbols) = system.modulate(&picture, 64 * 28).unwrap();
+    let (_, symbols) = system.modulate(&picture, 64 * 28, None).unwrap();
     let most = expected.iter().zip(&symbols).map(|(a, b)| (a - b).norm()).fold(0.0, f32::max);
     assert!(most < 1e-2, "symbols differ by {most}");
     let other = system.demodulate(&side, &expected, &vec![0.1; expected.len()]).unwrap();

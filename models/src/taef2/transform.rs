@@ -85,7 +85,13 @@ impl Transform for ProjectedTaef2 {
         &self.variance
     }
 
-    fn encode(&self, planes: &Planes, mean: [u8; 3], _with_log_ratios: bool) -> Result<Encoded, ModelError> {
+    fn encode(
+        &self,
+        planes: &Planes,
+        mean: [u8; 3],
+        _told_db: i8,
+        _with_log_ratios: bool,
+    ) -> Result<Encoded, ModelError> {
         let (across, down) = (planes.width / BLOCK, planes.height / BLOCK);
         let (wide, high) = (across * LATENTS_A_BLOCK, down * LATENTS_A_BLOCK);
         let mut hidden = vec![0.0; HIDDEN * wide * high];

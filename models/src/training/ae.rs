@@ -112,7 +112,7 @@ impl Task for Ae {
         let blocks = blocks(&crops);
         let basis = Basis::measure(blocks.chunks_exact(BLOCK_VALUES), CHANNELS);
         device.seed(seed);
-        let network = Network::new(&basis, device);
+        let network = Network::new(&basis, device).adaptive(device);
         Ok(if self.method.is_variational() { network.variational(device) } else { network })
     }
 
@@ -158,11 +158,15 @@ impl Task for Ae {
 
     fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
         if !self.method.is_variational() {
-            return weights::from_bytes(bytes, device);
+            // Training may also begin with an encoder that is told nothing.
+            return weights::adaptive_from_bytes(bytes.clone(), device).or_else(|error| {
+                weights::from_bytes(bytes, device).map(|network| network.adaptive(device)).map_err(|_| error)
+            });
         }
         // Training may also begin with the weights of `ae`.
         weights::variational_from_bytes(bytes.clone(), device).or_else(|error| {
-            weights::from_bytes(bytes, device).map(|network| network.variational(device)).map_err(|_| error)
+            let network = weights::adaptive_from_bytes(bytes, device).map_err(|_| error)?;
+            Ok(network.variational(device))
         })
     }
 }
@@ -205,8 +209,10 @@ fn transmit(
     let code = [count, CHANNELS, places, places];
     let picture =
         Tensor::<4>::from_data(TensorData::new(crops.values.clone(), [count, 3, side, side]), device);
-    let (code_values, features) = network.encoder.forward_with_features(picture.clone());
-    let Passed { mut received, mut variance, arrives } = channel.pass(code_values.clone());
+    let adaptation = network.adaptation.as_ref();
+    let told = adaptation.map(|adaptation| adaptation.modulation(channel.knots(device)));
+    let (code_values, features) = network.encoder.forward_with_features(picture.clone(), told.as_ref());
+    let Passed { mut received, mut variance, arrives } = channel.pass(code_values.clone(), adaptation);
     let (mut divergence, mut knowledge) = (None, None);
     if let Some(posterior) = &network.posterior {
         let spread = network.decoder.log_variance().exp().reshape([1, CHANNELS, 1, 1]);

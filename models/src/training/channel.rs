@@ -3,17 +3,22 @@
 //! Symbols are spread over the air by a permutation, so neighbours in a code meet unrelated noise: fading and losses
 //! are drawn for each symbol on its own, from a law drawn for each group.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::pictures::GROUP;
+use crate::ae::adaptation::{Adaptation, knots_of};
 use crate::ae::network::UNKNOWN;
 use crate::ae::rates::{RATES, Rates, gain};
 
 /// SNR drawn at random, dB.
 const SNR_DB: std::ops::Range<f32> = -5.0..20.0;
+/// Share of the groups whose encoder is told an SNR that has nothing to do with theirs.
+const MISTOLD: f64 = 0.15;
+/// Standard deviation of what the others are told, dB.
+const TOLD_SPREAD_DB: f32 = 1.0;
 
 /// What happens to the values of a batch, in units of the mean power of a sent value. All are
 /// `[groups · GROUP, channels, h, w]`.
@@ -28,6 +33,10 @@ pub struct Draw {
     pub variance: Vec<f32>,
     /// Share of the values of each group that is sent.
     pub sent_share: Vec<f32>,
+    /// Rate of each block, an index into those of the transform; `[groups · GROUP, h, w]`.
+    pub rates: Vec<usize>,
+    /// What the encoder is told of the SNR of each group, dB.
+    pub told_db: Vec<f32>,
 }
 
 /// Settings of one group.
@@ -41,6 +50,8 @@ pub struct Setting {
     pub adaptation: f32,
     /// SNR, dB.
     pub snr_db: f32,
+    /// What the encoder is told of it, dB.
+    pub told_db: f32,
     /// Ratio of the steady to the scattered power of the fading (Rician K); infinite for none.
     pub rician: f32,
     /// Share of the symbols that is lost.
@@ -59,32 +70,65 @@ pub struct Passed {
 
 impl Draw {
     /// Sends the values of a batch, `[groups · GROUP, channels, h, w]`. The unit of the noise is the mean power of a sent
-    /// value, over each group.
-    pub fn pass(&self, code: Tensor<4>) -> Passed {
+    /// value, over each group. Values are sent with the amplitudes that `adaptation` gives them, if there is one.
+    pub fn pass(&self, code: Tensor<4>, adaptation: Option<&Adaptation>) -> Passed {
         let (shape, device) = (code.dims(), code.device());
         let [count, channels, height, width] = shape;
         let groups = self.sent_share.len();
         let tensor =
             |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &device);
         let shares = Tensor::<1>::from_data(TensorData::new(self.sent_share.clone(), [groups]), &device);
+        let amplitude = adaptation.map(|adaptation| self.amplitudes(adaptation, shape, &device));
         let sent = code.clone() * tensor(&self.sent);
+        let sent = match &amplitude {
+            Some(amplitude) => sent * amplitude.clone(),
+            None => sent,
+        };
         let power = sent.square().reshape([groups, GROUP * channels * height * width]).mean_dim(1)
             / shares.reshape([groups, 1]);
         let power = power.add_scalar(1e-8).repeat_dim(1, GROUP).reshape([count, 1, 1, 1]);
         let arrives = tensor(&self.arrives);
         let unknown = arrives.clone().sub_scalar(1.0).mul_scalar(-UNKNOWN);
-        Passed {
-            received: code * arrives.clone() + tensor(&self.noise) * power.clone().sqrt(),
-            variance: tensor(&self.variance) * power + unknown,
-            arrives,
+        let (mut noise, mut variance) =
+            (tensor(&self.noise) * power.clone().sqrt(), tensor(&self.variance) * power);
+        if let Some(amplitude) = amplitude {
+            noise = noise / amplitude.clone();
+            variance = variance / amplitude.square();
         }
+        Passed { received: code * arrives.clone() + noise, variance: variance + unknown, arrives }
+    }
+
+    /// The amplitude that each value has besides that of its block.
+    fn amplitudes(&self, adaptation: &Adaptation, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        let [count, channels, height, width] = shape;
+        let places = height * width;
+        let table = adaptation.amplitudes(self.knots(device)); // [B, RATES, CHANNELS]
+        let mut chosen = vec![0.0_f32; count * RATES.len() * places];
+        for (block, rate) in self.rates.iter().enumerate() {
+            chosen[(block / places * RATES.len() + rate) * places + block % places] = 1.0;
+        }
+        let chosen = Tensor::<3>::from_data(TensorData::new(chosen, [count, RATES.len(), places]), device);
+        table.swap_dims(1, 2).matmul(chosen).reshape([count, channels, height, width])
+    }
+
+    /// What the encoder is told of the SNR of each crop, as [`knots_of`] has it.
+    pub fn knots(&self, device: &Device) -> Tensor<2> {
+        knots_of(self.told_db.iter().flat_map(|told_db| [*told_db; GROUP]), device)
     }
 }
 
 impl Setting {
     /// Noise alone.
     pub fn awgn(symbols: usize, snr_db: f32) -> Self {
-        Self { rates: &RATES, symbols, adaptation: 0.0, snr_db, rician: f32::INFINITY, lost: 0.0 }
+        Self {
+            rates: &RATES,
+            symbols,
+            adaptation: 0.0,
+            snr_db,
+            told_db: snr_db,
+            rician: f32::INFINITY,
+            lost: 0.0,
+        }
     }
 
     /// Drawn as training of `ae`'s own transform needs it.
@@ -96,11 +140,19 @@ impl Setting {
     pub fn random_over(rates: &'static Rates, rng: &mut StdRng) -> Self {
         let (least, most) = (rates[1], rates[rates.len() - 1]);
         let wanted = rng.random_range((least as f32).ln()..=(most as f32).ln()).exp();
+        let snr_db = rng.random_range(SNR_DB);
+        let normal: f32 = StandardNormal.sample(rng);
+        let told_db = if rng.random_bool(MISTOLD) {
+            rng.random_range(SNR_DB)
+        } else {
+            snr_db + TOLD_SPREAD_DB * normal
+        };
         Self {
             rates,
             symbols: (wanted.round() as usize).clamp(least, most),
             adaptation: if rng.random_bool(0.8) { rng.random_range(0.3..1.2) } else { 0.0 },
-            snr_db: rng.random_range(SNR_DB),
+            snr_db,
+            told_db,
             rician: if rng.random_bool(0.3) {
                 10.0_f32.powf(rng.random_range(-1.0..1.0))
             } else {
@@ -159,10 +211,14 @@ pub fn draw_blocks(settings: &[Setting], blocks: &[Block], rng: &mut StdRng) -> 
         noise: vec![0.0; values],
         variance: vec![0.0; values],
         sent_share: Vec::with_capacity(settings.len()),
+        rates: Vec::with_capacity(blocks.len()),
+        told_db: settings.iter().map(|setting| setting.told_db).collect(),
     };
     let mut normal = || -> f32 { StandardNormal.sample(rng) };
     let mut at = 0;
     for (setting, blocks) in settings.iter().zip(blocks.chunks_exact((GROUP * places).max(1))) {
+        let rate = |block: &Block| setting.rates.iter().position(|&rate| rate >= block.symbols);
+        out.rates.extend(blocks.iter().map(|block| rate(block).unwrap_or(setting.rates.len() - 1)));
         let sent: usize = blocks.iter().map(|block| block.symbols).sum();
         out.sent_share.push((2 * sent) as f32 / (channels * blocks.len()) as f32);
         let mean_variance = 10.0_f32.powf(-setting.snr_db / 10.0);

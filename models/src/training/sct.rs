@@ -4,11 +4,12 @@
 //! are sent as analog symbols or quantised ([`sending`]). The loss is the logarithm of the mean square error, as it is
 //! for `ae`, and LPIPS and the verdict of a discriminator over what arrives ([`judge`]).
 //!
-//! Beside it: [`correction`], and [`labels`] for it.
+//! Beside it: [`correction`], [`machine`], and [`labels`] for both.
 
 pub mod correction;
 pub mod judge;
 pub mod labels;
+pub mod machine;
 pub mod regions;
 pub mod sending;
 

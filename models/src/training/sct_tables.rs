@@ -13,6 +13,7 @@ use semcast_common::intent::Intent;
 
 use super::TrainingError;
 use super::pictures::{GROUP, Pictures};
+use crate::ae::adaptation::ASSUMED_DB;
 use crate::ae::basis::BLOCK;
 use crate::ae::network::CHANNELS;
 use crate::ae::planes::Planes;
@@ -78,7 +79,7 @@ pub fn train(options: &Options, device: &OpenDevice) -> Result<PathBuf, Training
         let crops = pictures.crops(1, options.side, &mut rng);
         for values in crops.values.chunks_exact(3 * area).take(GROUP) {
             let planes = Planes { width: options.side, height: options.side, values: values.to_vec() };
-            let values = transform.encode(&planes, [0; 3], false).map_err(failed)?.values;
+            let values = transform.encode(&planes, [0; 3], ASSUMED_DB, false).map_err(failed)?.values;
             let side = options.side as u32;
             let crop = planes.to_picture(side, side, [128; 3]).map_err(failed)?;
             let entropy = entropy(&values, transform.variance(), values.len() / CHANNELS);

@@ -25,10 +25,10 @@ use super::pictures::{Crops, GROUP, Pictures};
 use super::task::{Figure, Outcome, Task};
 use crate::ae::weights::{digest_of, to_bytes};
 use crate::sct::analysis::reduced::resized;
-use crate::sct::segmentation::classes::{CLASSES, COUNT, OTHER};
 use crate::sct::segmentation::small::{PLACE_PIXELS, Small};
 use crate::sct::segmentation::{NetworkName, Segmenter};
 use crate::{ModelError, OpenDevice};
+use semcast_common::content::classes::{CLASSES, COUNT, OTHER};
 
 /// Seed of the crops that are labelled.
 const POOL_SEED: u64 = 0x005e_6e47;

@@ -192,7 +192,7 @@ impl ProjectedTaef2 {
         let (count, places) = (groups * GROUP, side / 2);
         let shape = [count, LATENTS, side, side];
         let latents = Tensor::<4>::from_data(TensorData::new(latents.to_vec(), shape), device);
-        let Passed { received, variance, .. } = channel.pass(network.encode(latents.clone()));
+        let Passed { received, variance, .. } = channel.pass(network.encode(latents.clone()), None);
         let arrived = network.decode(received, variance);
         let error = network.coordinates(arrived.clone()) - network.coordinates(latents);
         let squares = error.square().reshape([groups, GROUP * CHANNELS * places * places]);

@@ -16,11 +16,11 @@ use semcast_common::intent::{Intent, Keep};
 
 use super::importance;
 use super::segmentation::Segmenter;
-use super::segmentation::classes::{CLASSES, COUNT, OTHER};
 use crate::ModelError;
 use crate::ae::basis::BLOCK;
 use clusters::Features;
 use reduced::resized;
+use semcast_common::content::classes::{CLASSES, COUNT, OTHER};
 use superpixels::{lab, slic};
 
 /// Most regions of a picture.
@@ -40,7 +40,7 @@ const MOST_UNKNOWN: usize = 5;
 /// A part of a picture that is sent as one semantic feature vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
-    /// A number of [`crate::sct::segmentation::classes::CLASSES`]; none where no network knows it.
+    /// A number of [`semcast_common::content::classes::CLASSES`]; none where no network knows it.
     pub class: Option<u8>,
     /// The sum of the importance of its blocks, at least zero.
     pub importance: f32,

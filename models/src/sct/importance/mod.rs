@@ -17,12 +17,13 @@ use semcast_common::content::Picture;
 use semcast_common::intent::{Importance, Intent, Keep, Parts, Raster};
 
 use super::segmentation::Segmenter;
-use super::segmentation::classes::{self, CLASSES, COUNT, OTHER, find};
 use super::segmentation::gradcam::CamMap;
 use crate::ModelError;
+use crate::ae::adaptation::ASSUMED_DB;
 use crate::ae::basis::BLOCK;
 use crate::ae::planes::Planes;
 use crate::ae::transform::Transform;
+use semcast_common::content::classes::{self, CLASSES, COUNT, OTHER, find};
 
 /// What is left of the importance of a place that a network did not look at, beside one where it looked most.
 const UNSEEN: f32 = 0.1;
@@ -70,7 +71,7 @@ pub fn entropy(values: &[f32], variance: &[f32], blocks: usize) -> Vec<f32> {
 /// The [`entropy`] of each block of a picture as a transform sees it.
 pub fn entropy_of(picture: &Picture, transform: &dyn Transform) -> Result<Vec<f32>, ModelError> {
     let (planes, mean) = Planes::of(picture, BLOCK);
-    let values = transform.encode(&planes, mean, false)?.values;
+    let values = transform.encode(&planes, mean, ASSUMED_DB, false)?.values;
     Ok(entropy(&values, transform.variance(), planes.width / BLOCK * (planes.height / BLOCK)))
 }
 

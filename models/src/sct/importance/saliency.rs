@@ -18,7 +18,7 @@ use super::{interpolated, normalise};
 use crate::ae::basis::BLOCK;
 use crate::sct::analysis::reduced::resized;
 use crate::sct::analysis::superpixels::{difference, lab};
-use crate::sct::segmentation::classes::CLASSES;
+use semcast_common::content::classes::CLASSES;
 
 /// Side of the small picture; \[1\]'s.
 const SIDE: usize = 64;

@@ -4,7 +4,6 @@
 //! the user names. All answer in the classes of [`classes`], whatever their own are. [`Segmenter::gradcam`] tells which places a
 //! network looked at for its answer.
 
-pub mod classes;
 pub mod espnet;
 pub mod espnetv2;
 pub mod gradcam;
@@ -20,9 +19,9 @@ use super::analysis::reduced::resized;
 use super::importance::classifier::Classifier;
 use crate::foreign::{ForeignError, ForeignWeights};
 use crate::{ModelError, OpenDevice};
-use classes::{CAMVID, CITYSCAPES, COUNT, OTHER, PASCAL};
 use espnet::EspNet;
 use espnetv2::EspNetV2;
+use semcast_common::content::classes::{CAMVID, CITYSCAPES, COUNT, OTHER, PASCAL};
 use small::Small;
 
 /// A network by its name.

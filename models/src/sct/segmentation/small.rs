@@ -13,10 +13,10 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 
-use super::classes::COUNT;
 use crate::ae::layers::{Residual, convolution, fold, unfold};
 use crate::ae::weights::load;
 use crate::convolution::convolve;
+use semcast_common::content::classes::COUNT;
 
 /// Pixels along each axis that one place of the features stands for.
 pub const FEATURE_PIXELS: usize = 16;

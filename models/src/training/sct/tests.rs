@@ -113,7 +113,8 @@ fn the_weight_file_is_the_networks_alone_and_that_of_ae_is_a_start() {
     let task = Sct::new(lpips(), ALL, 0.0, 2, 32).unwrap();
     let opposed = task.load(weights::DEFAULT.to_vec(), &device).unwrap();
     let bytes = task.to_bytes(&opposed).unwrap();
-    assert_eq!(bytes.len(), weights::DEFAULT.len());
+    // What the encoder of `ae` does with the SNR is left out.
+    assert!(bytes.len() < weights::DEFAULT.len());
     assert_eq!(task.parameters(&opposed), opposed.network.num_params());
     assert!(task.load(b"no weights".to_vec(), &device).is_err());
     assert!(Sct::new(lpips(), Weights { error: -1.0, ..ALL }, 0.0, 2, 32).is_err());

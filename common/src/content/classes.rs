@@ -1,4 +1,4 @@
-//! The classes that all segmentation networks here share, and how the classes of others map to them.
+//! The classes that both ends know, and how those of published segmentation networks map to them.
 //!
 //! One set for street scenes and for anything else, small enough for a label of four bits: what people look at, what moves,
 //! and what surrounds it. What no network knows is [`OTHER`], and an analysis cuts it by colour instead.

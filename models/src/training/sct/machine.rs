@@ -1,0 +1,171 @@
+//! Training of the machine mode ([`crate::sct::machine`]): what a segmentation network says of a crop is to be said of what
+//! arrives of the crop's values, over the random links of [`super::sending`]. The encoder stays as it is.
+//!
+//! No person labelled the crops: the labels are those of a teacher \[1\], and the figures say how often both agree.
+//!
+//! 1. G. Hinton, O. Vinyals, J. Dean: Distilling the knowledge in a neural network. arXiv:1503.02531, 2015.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use semcast_common::content::Picture;
+use semcast_common::content::classes::COUNT;
+
+use super::super::TrainingError;
+use super::super::channel::Setting;
+use super::super::pictures::{GROUP, Pictures};
+use super::super::task::{Figure, Outcome, Task};
+use super::labels::Labels;
+use super::regions::Chances;
+use super::sending::{Batch, Received};
+use super::{UNDAMAGED, held_out};
+use crate::ae::network::Network;
+use crate::ae::weights;
+use crate::sct::machine::{MachineNetwork, from_bytes};
+use crate::sct::surroundings::{Known, one_hot};
+
+/// How often regions are lost.
+const CHANCES: Chances = Chances { damaged: 0.3, lost: 0.3 };
+/// Complex symbols a block and SNRs in dB at which held-out pictures are sent.
+const VALIDATIONS: [(usize, f32); 4] = [(8, 1.0), (16, 1.0), (48, 1.0), (48, 10.0)];
+/// Groups of held-out crops.
+const VALIDATION_GROUPS: usize = 16;
+
+/// A crop batch with what its blocks show.
+pub struct LabelledBatch {
+    batch: Batch,
+    labels: Vec<u8>,
+}
+
+/// The head, as it is trained.
+pub struct TrainedMachine {
+    codec: Network,
+    labels: Box<dyn Labels + Send>,
+    batch: usize,
+    crop: usize,
+}
+
+impl TrainedMachine {
+    /// For a codec, whose weight file is given, on the device that is trained on.
+    pub fn new(
+        codec: Vec<u8>,
+        labels: Box<dyn Labels + Send>,
+        (batch, crop): (usize, usize),
+        device: &Device,
+    ) -> Result<Self, TrainingError> {
+        // The same bounds as for the codec.
+        super::super::ae::Ae::new(batch, crop)?;
+        let codec = weights::from_bytes(codec, device).map_err(TrainingError::Setting)?;
+        Ok(Self { codec, labels, batch, crop })
+    }
+
+    fn labelled(&self, batch: Batch) -> LabelledBatch {
+        let labels = self.labels.of(&batch.crops);
+        LabelledBatch { batch, labels }
+    }
+
+    /// How much speaks for each class.
+    fn classify(&self, network: &MachineNetwork, batch: &Batch, device: &Device) -> Tensor<4> {
+        let values = self.codec.encoder.forward(batch.pictures(device));
+        let variance = self.codec.decoder.log_variance().exp();
+        let Received { values, variance: noise } = batch.send(values, variance.clone(), device);
+        network.forward(&Known::of(values, noise, variance))
+    }
+
+    /// Share of the blocks of each group of crops whose class is not that of the teacher, of those that have one.
+    fn mistakes(&self, logits: Tensor<4>, batch: &LabelledBatch) -> Vec<f32> {
+        let [_, _, height, width] = logits.dims();
+        let places = height * width;
+        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let crops = values.chunks_exact(COUNT * places).zip(batch.labels.chunks_exact(places));
+        let of_crops: Vec<(usize, usize)> = crops
+            .map(|(values, labels)| {
+                let best = |place: usize| {
+                    (0..COUNT)
+                        .max_by(|&a, &b| values[a * places + place].total_cmp(&values[b * places + place]))
+                };
+                let known = labels.iter().enumerate().filter(|(_, label)| usize::from(**label) < COUNT);
+                known.fold((0, 0), |(wrong, all), (place, &label)| {
+                    (wrong + usize::from(best(place) != Some(usize::from(label))), all + 1)
+                })
+            })
+            .collect();
+        of_crops
+            .chunks(GROUP)
+            .map(|group| {
+                let (wrong, all) = group.iter().fold((0, 0), |sum, crop| (sum.0 + crop.0, sum.1 + crop.1));
+                wrong as f32 / all.max(1) as f32
+            })
+            .collect()
+    }
+}
+
+impl Task for TrainedMachine {
+    type Network = MachineNetwork;
+    type Batch = LabelledBatch;
+
+    fn name(&self) -> &str {
+        "sct-machine"
+    }
+
+    fn describe(&self) -> String {
+        "The machine mode of `sct-integrated` and `sct-modular`: the class of each block of 16 x 16 pixels from what arrived \
+         of its values, without a picture. Its labels are a segmentation network's, not people's; the encoder stays as it is. \
+         PSNRs of training are -10 lg of the share of blocks on which both differ."
+            .into()
+    }
+
+    fn least_side(&self) -> usize {
+        self.crop
+    }
+
+    fn crops(&self) -> usize {
+        self.batch
+    }
+
+    fn start(&self, _: &Pictures, seed: u64, device: &Device) -> Result<MachineNetwork, TrainingError> {
+        device.seed(seed);
+        Ok(MachineNetwork::new(device))
+    }
+
+    fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> LabelledBatch {
+        self.labelled(Batch::draw(pictures, self.batch / GROUP, self.crop, CHANCES, rng))
+    }
+
+    fn run(&self, network: &MachineNetwork, batch: &LabelledBatch, device: &Device) -> Outcome {
+        let constants = device.clone().inner();
+        let logits = self.classify(network, &batch.batch, &constants);
+        let [count, _, height, width] = logits.dims();
+        let wanted = one_hot(&batch.labels, COUNT, [count, height, width], &constants);
+        let known = batch.labels.iter().filter(|label| usize::from(**label) < COUNT).count();
+        let loss = (log_softmax(logits.clone(), 1) * wanted).sum().div_scalar(-(known.max(1) as f32));
+        let mistakes = self.mistakes(logits.inner(), batch);
+        let groups = mistakes.len();
+        Outcome { loss, errors: Tensor::from_data(TensorData::new(mistakes, [groups]), &constants) }
+    }
+
+    fn validate(&self, network: &MachineNetwork, pictures: &Pictures, device: &Device) -> Vec<Figure> {
+        let figure = |(symbols, snr_db): (usize, f32)| {
+            let setting = Setting { adaptation: 0.7, ..Setting::awgn(symbols, snr_db) };
+            let crops = held_out(pictures, self.crop, VALIDATION_GROUPS);
+            let batch = self.labelled(Batch::over(crops, setting, UNDAMAGED, &mut StdRng::seed_from_u64(7)));
+            let mistakes = self.mistakes(self.classify(network, &batch.batch, device), &batch);
+            let mean = mistakes.iter().map(|&share| f64::from(share)).sum::<f64>() / mistakes.len() as f64;
+            (format!("agreement_at_{snr_db}_db_{symbols}_symbols"), 1.0 - mean)
+        };
+        VALIDATIONS.map(figure).into()
+    }
+
+    fn strip(&self, _: &MachineNetwork, _: &Pictures, _: &Device) -> Option<Picture> {
+        None
+    }
+
+    fn to_bytes(&self, network: &MachineNetwork) -> Result<Vec<u8>, String> {
+        weights::to_bytes(network)
+    }
+
+    fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<MachineNetwork, String> {
+        from_bytes(bytes, device)
+    }
+}
