@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 use semcast_common::{
+    clock,
     config::{Config, ModelDevice, Overrides, Sct, Segmentation, Transform},
     control::{Identity, Peers},
     telemetry,
@@ -401,12 +402,25 @@ async fn input_closed() {
     let _ = wait.await;
 }
 
-/// Flag of processes that another one starts.
+/// Flags of processes that another one starts.
 #[derive(Args, Default)]
 pub struct Child {
     /// End when standard input is closed
     #[arg(long, hide = true)]
     pub until_input_closes: bool,
+    /// For tests: read a clock that is ahead by so many µs, or behind
+    #[arg(long, hide = true, allow_negative_numbers = true)]
+    pub shift_clock_us: Option<i64>,
+}
+
+impl Child {
+    /// Makes the process's clock wrong, if it is to be.
+    pub fn set_clock(&self) {
+        if let Some(shift_us) = self.shift_clock_us {
+            tracing::warn!(shift_us, "this process reads a clock that is wrong, as it was told to");
+            clock::shift_us(shift_us);
+        }
+    }
 }
 
 /// Prints the line by which whoever started this process learns its addresses.

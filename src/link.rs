@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use semcast_common::{
     content::{Content, Labels, Picture},
     control::{ControlClient, ControlConnection, Identity, Peers},
+    report::{Clocks, Quality, Report, Setting},
     wire::{
         Arrived, ContentKind, ControlMessage, EventLevel, Hello, Progress, Role, SendOptions, SendReport,
         SendStage, Submit, SubmitKind, Watch,
@@ -126,6 +127,18 @@ pub async fn report(sender: &mut ControlConnection) -> anyhow::Result<SendReport
             _ => {}
         }
     }
+}
+
+/// The report of a transmission by processes that somebody else has started: of the channel this end knows nothing but what the
+/// receiver says, and of the content nothing at all.
+pub fn remote_report(sent: &SendReport) -> Report {
+    let setting = Setting {
+        seed: 0,
+        channel: "unknown".into(),
+        snr_db: f64::NAN,
+        clocks: Clocks::estimated_or(sent.clock, Clocks::Unknown),
+    };
+    Report::merge(&setting, &sent.transmitter, sent.receiver.as_ref(), Quality::default())
 }
 
 /// Something that arrived at the receiver.

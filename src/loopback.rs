@@ -8,7 +8,7 @@ use semcast_common::{
     config::{Config, Overrides},
     content::{Content, file, side_by_side, test_card},
     control::{ControlConnection, Identity, Peers},
-    report::{Report, Setting},
+    report::{Clocks, Report, Setting},
     wire::SendOptions,
 };
 
@@ -98,8 +98,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The configuration; `None` when it was only to be printed.
-    pub fn load(&self) -> anyhow::Result<Option<Config>> {
+    /// Flags that set up one of the three processes.
+    fn overrides(&self) -> Overrides {
         let mut overrides = Overrides::new();
         self.channel.add_to(&mut overrides);
         self.sending.add_to(&mut overrides);
@@ -110,6 +110,12 @@ impl Setup {
             .set("--device", "transmitter.device", self.device.device.clone())
             .set("--device", "receiver.device", self.device.device.clone())
             .set("--no-feedback", "control.feedback", self.no_feedback.then_some(false));
+        overrides
+    }
+
+    /// The configuration of three processes on this machine; `None` when it was only to be printed.
+    pub fn load(&self) -> anyhow::Result<Option<Config>> {
+        let mut overrides = self.overrides();
         // The processes' own logs are kept apart: here only warnings are worth a line.
         if self.source.config.is_none() && std::env::var_os("SEMCAST_LOG").is_none() {
             overrides.set("log", "log.filter", Some("warn".to_string()));
@@ -122,6 +128,36 @@ impl Setup {
             flags::system_options(config)?;
         }
         Ok(config)
+    }
+
+    /// The configuration of a client of processes that run already, found where `client` says.
+    pub fn load_client(&self, mut client: Overrides) -> anyhow::Result<Option<Config>> {
+        if self.source.config.is_none() && std::env::var_os("SEMCAST_LOG").is_none() {
+            client.set("log", "log.filter", Some("warn".to_string()));
+        }
+        flags::load(&self.source, &client)
+    }
+
+    /// How to send through processes that run already: refuses flags that would set one of them up.
+    pub fn client_options(&self) -> anyhow::Result<SendOptions> {
+        const OF_CLIENTS: [&str; 5] = ["--system", "--cbr", "--design-snr", "--frames", "--max-resends"];
+        if let Some(flag) = self.overrides().flags().find(|flag| !OF_CLIENTS.contains(flag)) {
+            return Err(Failure::Usage(format!(
+                "{flag} sets up a process, but with --connect they run already: give it to the one that it is for"
+            ))
+            .into());
+        }
+        let refused = |error: String| Failure::Usage(error);
+        let sending = &self.sending;
+        let max_resends = sending.max_resends.map(u8::try_from).transpose();
+        Ok(SendOptions {
+            system: sending.system.as_deref().map(str::parse).transpose().map_err(refused)?,
+            cbr: sending.cbr,
+            design_snr_db: sending.design_snr,
+            frames: sending.frames.as_deref().map(str::parse).transpose().map_err(refused)?,
+            max_resends: max_resends.map_err(|_| refused("--max-resends: 0 to 255".into()))?,
+            ..self.options()?
+        })
     }
 
     /// How to send under this setup.
@@ -223,7 +259,7 @@ impl Trio {
             seed: config.air.seed,
             channel: config.air.channel.clone(),
             snr_db: config.air.snr_db,
-            clock_offset_us: 0,
+            clocks: Clocks::estimated_or(sent.clock, Clocks::One),
         };
         let mut report = Report::merge(&setting, &sent.transmitter, Some(&arrival.arrived.part), quality);
         report.exact = Some(original == arrival.content);

@@ -52,6 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .set("--output-dir", "receiver.output_dir", args.output_dir.clone())
         .set("--no-feedback", "control.feedback", args.no_feedback.then_some(false));
     let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
+    args.child.set_clock();
     let (identity, peers) = flags::keys(&config)?;
     let settings = Settings {
         name: "receiver".into(),

@@ -6,7 +6,6 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use semcast_common::{
     config::Overrides,
-    report::{Quality, Report, Setting},
     wire::{ModeChoice, SendOptions},
 };
 
@@ -80,8 +79,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         intent: args.semantics.intent()?,
         repeat: args.repeat,
     };
-    // Of the channel this end knows nothing but what the receiver says.
-    let setting = Setting { seed: 0, channel: "unknown".into(), snr_db: f64::NAN, clock_offset_us: 0 };
     flags::runtime()?.block_on(async {
         let mut sender = link::sender(&config.control.connect, &identity, &peers).await?;
         let mut sent = link::submit(&mut sender, &submission, options).await?;
@@ -89,8 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             for note in &sent.notes {
                 tracing::warn!("{note}");
             }
-            let report =
-                Report::merge(&setting, &sent.transmitter, sent.receiver.as_ref(), Quality::default());
+            let report = link::remote_report(&sent);
             print_text(&report.table());
             if left > 0 {
                 sent = link::report(&mut sender).await?;

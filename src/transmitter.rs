@@ -50,6 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .set("--listen", "control.listen", args.listen.clone())
         .set("--no-feedback", "control.feedback", args.no_feedback.then_some(false));
     let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
+    args.child.set_clock();
     let (identity, peers) = flags::keys(&config)?;
     let settings = Settings {
         name: "transmitter".into(),

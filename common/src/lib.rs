@@ -1,5 +1,6 @@
 //! What both ends of a semcast link share, and nothing that needs a radio or a network model.
 //!
+//! - [`clock`]: the time of day, and how far another host's clock is ahead.
 //! - [`content`]: a picture or a text, as the user gives it and gets it back.
 //! - [`message`]: the semantic message, what an encoder makes of content and a decoder gets.
 //! - [`intent`]: what a sender wants to keep of a picture.
@@ -10,6 +11,7 @@
 //! - [`report`]: what a transmission cost, how good it was, where the time went.
 //! - [`telemetry`]: log lines on standard error.
 
+pub mod clock;
 pub mod config;
 pub mod content;
 pub mod control;

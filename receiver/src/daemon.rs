@@ -11,14 +11,15 @@ use std::{
 };
 
 use semcast_common::{
+    clock::unix_us,
     content::Content,
     control::{
         ControlClient, ControlConnection, ControlError, ControlSender, ControlServer, Identity, Peers,
     },
     message::SystemId,
     wire::{
-        Arrived, ChannelState, ContentKind, ControlMessage, Decoded, EventLevel, Hello, NumerologyId,
-        ReceiverPart, ReceiverTimings, Role, Status, Undecodable,
+        Arrived, ChannelState, ClockReply, ContentKind, ControlMessage, Decoded, EventLevel, Hello,
+        NumerologyId, ReceiverPart, ReceiverTimings, Role, Status, Undecodable,
     },
 };
 use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
@@ -220,6 +221,12 @@ async fn keep_link(mut client: ControlClient, told: mpsc::Sender<FromTransmitter
         loop {
             match connection.receive().await {
                 Ok(Some(received)) => {
+                    if let ControlMessage::ClockProbe { sent_unix_us } = received.message {
+                        // Answered here and not by the daemon, which may be busy. One that finds no room is asked again.
+                        let reply = ClockReply::now(sent_unix_us, unix_us());
+                        let _ = connection.sender().try_send(&ControlMessage::ClockReply(reply));
+                        continue;
+                    }
                     if told.send(FromTransmitter::Said(Box::new(received.message))).await.is_err() {
                         return;
                     }
@@ -381,7 +388,8 @@ impl Daemon {
                 demodulate_ms: summary.demodulate.as_secs_f32() * 1e3,
                 decode_ms: done.decode.as_secs_f32() * 1e3,
                 first_sample_unix_us: summary.first_sample_unix_us,
-                last_sample_unix_us: summary.last_frame_unix_us,
+                last_sample_unix_us: summary.last_sample_unix_us,
+                demodulated_unix_us: summary.demodulated_unix_us,
                 decoded_unix_us: done.done_unix_us,
             },
         };

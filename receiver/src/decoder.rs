@@ -3,16 +3,14 @@
 use std::time::{Duration, Instant};
 
 use semcast_common::{
+    clock::unix_us,
     content::Content,
     message::{ReceivedMessage, SystemId},
 };
 use semcast_models::System;
 use tokio::sync::mpsc;
 
-use crate::{
-    listener::unix_us,
-    reception::{MessageKey, ReceptionSummary},
-};
+use crate::reception::{MessageKey, ReceptionSummary};
 
 /// Messages that may wait for the decoder.
 pub const MAX_WAITING: usize = 8;

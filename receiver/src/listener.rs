@@ -9,10 +9,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use num_complex::Complex32;
+use semcast_common::clock::unix_us;
 use semcast_phy::{
     radio::RadioSource,
     receive::{Demodulator, ReceivedFrame},
@@ -35,7 +36,9 @@ pub struct HeardFrame {
     pub segments_combined: u32,
     /// When its first samples came, in µs since the Unix epoch.
     pub first_sample_unix_us: u64,
-    /// When it was complete.
+    /// When its last samples came.
+    pub last_sample_unix_us: u64,
+    /// When it was demodulated and corrected.
     pub done_unix_us: u64,
     /// Time spent on demodulation since the frame before.
     pub demodulate: Duration,
@@ -104,8 +107,9 @@ pub fn listen(
         if received.samples == 0 {
             continue;
         }
+        let came_unix_us = unix_us();
         for piece in samples.chunks(PIECE_SAMPLES) {
-            marks.arrived(position, piece.len());
+            marks.arrived(position, piece.len(), came_unix_us);
             position += piece.len() as i64;
             let started = Instant::now();
             let mut complete = Vec::new();
@@ -117,6 +121,7 @@ pub fn listen(
                 marks.spent += started.elapsed();
                 let heard = HeardFrame {
                     first_sample_unix_us: marks.time_of(frame.position),
+                    last_sample_unix_us: came_unix_us,
                     done_unix_us: unix_us(),
                     demodulate: std::mem::take(&mut marks.spent),
                     segments_combined,
@@ -142,20 +147,15 @@ impl Marks {
     /// Pieces that are remembered: longer than any frame.
     const MOST: usize = 64;
 
-    fn arrived(&mut self, position: i64, samples: usize) {
+    fn arrived(&mut self, position: i64, samples: usize, unix_us: u64) {
         if self.pieces.len() == Self::MOST {
             self.pieces.pop_front();
         }
-        self.pieces.push_back((position + samples as i64, unix_us()));
+        self.pieces.push_back((position + samples as i64, unix_us));
     }
 
     fn time_of(&self, position: i64) -> u64 {
         let piece = self.pieces.iter().find(|(end, _)| *end > position);
         piece.or(self.pieces.back()).map_or_else(unix_us, |&(_, time)| time)
     }
-}
-
-/// The time of day in µs since the Unix epoch.
-pub fn unix_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use semcast_common::{
+    clock::unix_us,
     content::{Content, file},
     control::{ControlConnection, ControlError},
     wire::{Arrived, ControlMessage, Event, EventLevel, Status},
 };
 use tokio::sync::broadcast;
 
-use crate::{listener::unix_us, reception::MessageKey};
+use crate::reception::MessageKey;
 
 /// News that a `watch` client may be behind; a slower one skips some.
 pub const MAX_NEWS: usize = 16;

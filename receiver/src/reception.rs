@@ -70,8 +70,10 @@ pub struct ReceptionSummary {
     pub demodulate: Duration,
     /// When its first sample came, in µs since the Unix epoch.
     pub first_sample_unix_us: u64,
-    /// When its last frame was complete.
-    pub last_frame_unix_us: u64,
+    /// When the last samples of its last frame came.
+    pub last_sample_unix_us: u64,
+    /// When that frame was demodulated.
+    pub demodulated_unix_us: u64,
 }
 
 /// What is to be done.
@@ -168,7 +170,8 @@ impl Reception {
                 intermediate: false,
                 demodulate: Duration::ZERO,
                 first_sample_unix_us: heard.first_sample_unix_us,
-                last_frame_unix_us: 0,
+                last_sample_unix_us: 0,
+                demodulated_unix_us: 0,
             },
             snr_sum: 0.0,
             last_frame: 0,
@@ -322,7 +325,8 @@ impl Open {
         self.summary.segments_combined += heard.segments_combined;
         self.summary.cfo_hz = frame.channel.cfo_hz as f32;
         self.summary.demodulate += heard.demodulate;
-        self.summary.last_frame_unix_us = heard.done_unix_us;
+        self.summary.last_sample_unix_us = heard.last_sample_unix_us;
+        self.summary.demodulated_unix_us = heard.done_unix_us;
     }
 
     /// Notes that a segment came but could not be corrected. Beyond so many ranges the transmitter is told less:

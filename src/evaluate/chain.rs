@@ -298,6 +298,7 @@ impl OnAir<'_> {
                 frame,
                 segments_combined: 0,
                 first_sample_unix_us: 0,
+                last_sample_unix_us: 0,
                 done_unix_us: 0,
                 demodulate: Duration::ZERO,
             });

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::harness::{letters, loopback, loopback_under, program, run, scene};
 
 /// Fields of a report that are numbers when a picture has arrived.
-const NUMBERS: [&str; 24] = [
+const NUMBERS: [&str; 26] = [
     "seed",
     "snr_db_set",
     "snr_db_estimated",
@@ -30,6 +30,8 @@ const NUMBERS: [&str; 24] = [
     "latency_ms/demodulate",
     "latency_ms/decode",
     "latency_ms/total",
+    "timeline_ms/decoded",
+    "clock/uncertainty_us",
 ];
 
 /// What the codec made at 10 dB must be what comes out at 10 dB, whatever the noise is: the same bytes as at

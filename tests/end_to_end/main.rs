@@ -1,6 +1,7 @@
 //! End-to-end tests: real processes of the built executable, real sockets.
 //!
 //! - [`loopback`]: pictures and text over the channel, and what the report says of them.
+//! - [`clocks`]: latencies between hosts whose clocks differ.
 //! - [`daemons`]: `transmitter`, `air` and `receiver` with `send` and `watch`; each killed and started again.
 //! - [`evaluate`]: a race of systems, its files, and that it goes on where it was.
 //! - [`hostile`]: datagrams, keys and files that nobody should send.
@@ -10,6 +11,7 @@
 //! - [`refused`]: content and settings that the command line refuses.
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
 
+mod clocks;
 mod daemons;
 mod evaluate;
 mod harness;

@@ -7,13 +7,15 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{SyncSender, sync_channel},
     },
+    time::{Duration, Instant},
 };
 
 use semcast_common::{
+    clock,
     config::Allocation,
     control::{ControlConnection, ControlError, ControlServer, Identity, Peers},
     message::SystemId,
-    wire::{ControlMessage, Hello, ModeChoice, NumerologyId, Role},
+    wire::{ClockReply, ControlMessage, Hello, ModeChoice, NumerologyId, Role},
 };
 use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
 use semcast_phy::{
@@ -35,6 +37,13 @@ use crate::{
 
 /// Messages from receivers that may wait for the worker; more are dropped, and said again by receivers.
 const MAX_FEEDBACK: usize = 256;
+
+/// A receiver that has connected is asked for its time so often at first,
+const FIRST_PROBES: u32 = 8;
+/// at this interval,
+const FIRST_PROBE_INTERVAL: Duration = Duration::from_millis(50);
+/// and from then on at this one: as often as QUIC would say that it is alive.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a transmitter needs.
 pub struct Settings {
@@ -223,9 +232,38 @@ async fn hear(
     let peer = connection.peer();
     let session = peer.session;
     receivers.add(session, peer.hello.name.clone(), connection.sender(), peer.hello.systems.clone());
+    let sender = connection.sender();
+    let mut probes = 0;
+    let mut probing = tokio::time::interval(FIRST_PROBE_INTERVAL);
+    probing.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let result = loop {
-        let news = match connection.receive().await {
+        let received = tokio::select! {
+            received = connection.receive() => received,
+            _ = probing.tick() => {
+                let sent_unix_us = clock::unix_us();
+                receivers.probe(session, sent_unix_us, Instant::now());
+                // One that finds no room is followed by the next.
+                let _ = sender.try_send(&ControlMessage::ClockProbe { sent_unix_us });
+                probes += 1;
+                if probes == FIRST_PROBES {
+                    probing = tokio::time::interval_at(tokio::time::Instant::now() + PROBE_INTERVAL, PROBE_INTERVAL);
+                    probing.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+                }
+                continue;
+            }
+        };
+        let received_unix_us = clock::unix_us();
+        let news = match received {
             Ok(Some(received)) => match received.message {
+                ControlMessage::ClockReply(reply) => {
+                    receivers.clock_reply(session, &reply, Instant::now());
+                    continue;
+                }
+                ControlMessage::ClockProbe { sent_unix_us } => {
+                    let reply = ClockReply::now(sent_unix_us, received_unix_us);
+                    let _ = sender.try_send(&ControlMessage::ClockReply(reply));
+                    continue;
+                }
                 ControlMessage::ChannelState(state) => {
                     receivers.report(session, state);
                     Feedback::Channel

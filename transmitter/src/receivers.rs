@@ -7,9 +7,10 @@ use std::{
 };
 
 use semcast_common::{
+    clock::{ClockEstimator, ClockOffset},
     control::ControlSender,
     message::{ModelDigest, SystemId},
-    wire::{ChannelState, ControlMessage, SystemOffer},
+    wire::{ChannelState, ClockReply, ControlMessage, SystemOffer},
 };
 
 use crate::link_adaptation::Report;
@@ -22,6 +23,7 @@ struct Receiver {
     sender: ControlSender,
     systems: Vec<SystemOffer>,
     channel: Option<(ChannelState, Instant)>,
+    clock: ClockEstimator,
 }
 
 /// All connected receivers, by session.
@@ -38,7 +40,10 @@ impl Receivers {
 
     /// A receiver has connected.
     pub fn add(&self, session: u64, name: String, sender: ControlSender, systems: Vec<SystemOffer>) {
-        self.lock().insert(session, Receiver { name, sender, systems, channel: None });
+        self.lock().insert(
+            session,
+            Receiver { name, sender, systems, channel: None, clock: ClockEstimator::default() },
+        );
     }
 
     /// A receiver has gone.
@@ -51,6 +56,27 @@ impl Receivers {
         if let Some(receiver) = self.lock().get_mut(&session) {
             receiver.channel = Some((state, Instant::now()));
         }
+    }
+
+    /// A clock probe with this time of day goes to a receiver.
+    pub fn probe(&self, session: u64, sent_unix_us: u64, now: Instant) {
+        if let Some(receiver) = self.lock().get_mut(&session) {
+            receiver.clock.probe(sent_unix_us, now);
+        }
+    }
+
+    /// A receiver has answered a clock probe.
+    pub fn clock_reply(&self, session: u64, reply: &ClockReply, now: Instant) {
+        if let Some(receiver) = self.lock().get_mut(&session)
+            && receiver.clock.reply(reply, now)
+        {
+            tracing::info!(receiver = receiver.name, "a clock was set: its offset is estimated anew");
+        }
+    }
+
+    /// How far a receiver's clock is ahead of this end's, from `from` to `to`.
+    pub fn clock_offset(&self, session: u64, from: Instant, to: Instant) -> Option<ClockOffset> {
+        self.lock().get(&session)?.clock.offset(from, to)
     }
 
     /// Sessions of those who are connected now.

@@ -10,11 +10,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use num_complex::Complex32;
 use semcast_common::{
+    clock::unix_us,
     config::Allocation,
     content::Content,
     message::SystemId,
@@ -203,7 +204,7 @@ impl<Radio: RadioSink> Worker<Radio> {
     }
 
     fn send(&mut self, job: &Job) -> Outcome<SendReport> {
-        let started_unix_us = unix_us();
+        let (started, started_unix_us) = (Instant::now(), unix_us());
         let options = &job.submit.options;
         let content = job.content().map_err(|error| Failed::new(FailureCode::Content, error.to_string()))?;
         let mut notes = Vec::new();
@@ -214,7 +215,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         let mcs = plan.link.mcs;
 
         job.progress(SendStage::Encode, 0.0);
-        let encoding = Instant::now();
+        let (encoding, encode_started_unix_us) = (Instant::now(), unix_us());
         let budget = budget(options.cbr.unwrap_or(self.settings.cbr), &content, mcs, plan.expected_db);
         let message = self.systems[index]
             .encode(&content, budget, &options.intent)
@@ -241,7 +242,12 @@ impl<Radio: RadioSink> Worker<Radio> {
         if delivered.is_err() {
             self.receivers.broadcast(&ControlMessage::Abandoned { message_id: number, session });
         }
-        let receiver = delivered?;
+        let (receiver, clock) = match delivered? {
+            Some((session, part)) => {
+                (Some(part), self.receivers.clock_offset(session, started, Instant::now()))
+            }
+            None => (None, None),
+        };
 
         Ok(SendReport {
             transmitter: TransmitterPart {
@@ -264,11 +270,13 @@ impl<Radio: RadioSink> Worker<Radio> {
                     encode_ms: milliseconds(encode),
                     modulate_ms: milliseconds(spent.modulate),
                     started_unix_us,
+                    encode_started_unix_us,
                     first_sample_unix_us: spent.first_sample_unix_us,
                     last_sample_unix_us: spent.last_sample_unix_us,
                 },
             },
             receiver,
+            clock,
             notes,
         })
     }
@@ -385,7 +393,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         mut rounds: Rounds,
         plan: &Plan,
         spent: &mut Spent,
-    ) -> Outcome<Option<ReceiverPart>> {
+    ) -> Outcome<Option<(u64, ReceiverPart)>> {
         let waiting: BTreeSet<u64> = self.receivers.sessions().into_iter().collect();
         let mut verdicts = Verdicts { waiting, decoded: None, undecodable: None };
         let message_id = rounds.message().header().message;
@@ -466,7 +474,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             tracing::info!(message_id, round, ranges, unheard, "sending again what is missing");
         }
         match verdicts {
-            Verdicts { decoded: Some(part), .. } => Ok(Some(part)),
+            Verdicts { decoded: Some(decoded), .. } => Ok(Some(decoded)),
             Verdicts { undecodable: Some(undecodable), .. } => {
                 let text = format!("the receiver cannot decode the message: {}", undecodable.reason);
                 Err(Failed::new(FailureCode::Delivery, text))
@@ -514,7 +522,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                 Feedback::Decoded(decoded) if decoded.message_id == message_id => {
                     open.remove(&session);
                     verdicts.waiting.remove(&session);
-                    verdicts.decoded.get_or_insert(decoded.part);
+                    verdicts.decoded.get_or_insert((session, decoded.part));
                 }
                 Feedback::Undecodable(undecodable) if undecodable.message_id == message_id => {
                     open.remove(&session);
@@ -569,7 +577,8 @@ struct Waiting {
 
 struct Verdicts {
     waiting: BTreeSet<u64>,
-    decoded: Option<ReceiverPart>,
+    /// The first receiver that has decoded the message, and what it says of it.
+    decoded: Option<(u64, ReceiverPart)>,
     undecodable: Option<Undecodable>,
 }
 
@@ -588,8 +597,4 @@ fn in_words(modes: &[Mode]) -> String {
 
 fn milliseconds(duration: Duration) -> f32 {
     duration.as_secs_f32() * 1e3
-}
-
-fn unix_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

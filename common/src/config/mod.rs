@@ -86,6 +86,11 @@ impl Overrides {
         self
     }
 
+    /// The flags that were given, as they were named here.
+    pub fn flags(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, flag, _)| flag.as_str())
+    }
+
     /// Sets a list if the flag was given at least once.
     pub fn set_list(&mut self, flag: &str, key: &'static str, values: &[String]) -> &mut Self {
         let list = || Value::Array(values.iter().cloned().map(Value::String).collect());

@@ -6,12 +6,15 @@
 
 mod percentiles;
 mod table;
+mod waterfall;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use percentiles::{LatencySummary, Percentiles};
 pub use table::{Table, number};
+pub use waterfall::{Timeline, Waterfall};
 
+use crate::clock::ClockOffset;
 use crate::content::labels::Share;
 use crate::message::SystemId;
 use crate::wire::{ContentKind, Overhead, ReceiverPart, TransmitterPart};
@@ -58,8 +61,42 @@ pub struct Setting {
     pub channel: String,
     /// SNR that the air was set to, in dB; NaN if unknown.
     pub snr_db: f64,
-    /// How far the receiver's clock is ahead of the transmitter's, in µs; 0 on one machine.
-    pub clock_offset_us: i64,
+    /// What is known of the clocks of the two ends.
+    pub clocks: Clocks,
+}
+
+/// How times of the receiver are compared with times of the transmitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocks {
+    /// Both ends read the same clock.
+    One,
+    /// The receiver's is ahead by so much.
+    Apart(ClockOffset),
+    /// Nothing is known: no time of one end is compared with one of the other.
+    Unknown,
+}
+
+impl Clocks {
+    /// The estimate of the control link, if there is one; else what is known `without` it.
+    pub fn estimated_or(estimate: Option<ClockOffset>, without: Self) -> Self {
+        estimate.map_or(without, Self::Apart)
+    }
+
+    /// A time of the receiver by the transmitter's clock, both in µs since the Unix epoch.
+    fn at_transmitter(self, receiver_unix_us: u64) -> Option<i128> {
+        match self {
+            Self::One => Some(i128::from(receiver_unix_us)),
+            Self::Apart(clock) => Some(i128::from(receiver_unix_us) - i128::from(clock.offset_us)),
+            Self::Unknown => None,
+        }
+    }
+
+    fn estimate(self) -> Option<ClockOffset> {
+        match self {
+            Self::Apart(clock) => Some(clock),
+            Self::One | Self::Unknown => None,
+        }
+    }
 }
 
 /// How close the received content is to the original. NaN for what was not measured.
@@ -151,6 +188,13 @@ pub struct Report {
     pub resends: u32,
     /// Where the time went.
     pub latency_ms: Latency,
+    /// When each step began and ended.
+    #[serde(default)]
+    pub timeline_ms: Timeline,
+    /// How far the receiver's clock was ahead of the transmitter's; what `latency_ms` and `timeline_ms` tell from one end to the
+    /// other is corrected by it, and so certain. `null` if both read one clock, or if it is not known: then those are `null`, too.
+    #[serde(default)]
+    pub clock: Option<ClockOffset>,
     /// Whether the received content equals the original; `null` if not compared.
     #[serde(default)]
     pub exact: Option<bool>,
@@ -218,8 +262,8 @@ impl Report {
         let sent = &transmitter.timings;
         let between = |start_us: u64, end: fn(&ReceiverPart) -> u64| {
             receiver.map_or(f64::NAN, |part| {
-                let end_us = i128::from(end(part)) - i128::from(setting.clock_offset_us);
-                (end_us - i128::from(start_us)) as f64 / 1e3
+                let end_us = setting.clocks.at_transmitter(end(part));
+                end_us.map_or(f64::NAN, |end_us| (end_us - i128::from(start_us)) as f64 / 1e3)
             })
         };
         Self {
@@ -255,6 +299,8 @@ impl Report {
                 decode: real(|part| part.timings.decode_ms),
                 total: between(sent.started_unix_us, |part| part.timings.decoded_unix_us),
             },
+            timeline_ms: Timeline::new(sent, receiver.map(|part| &part.timings), setting.clocks),
+            clock: receiver.and_then(|_| setting.clocks.estimate()),
             exact: None,
             text_error_rate: quality.text_error_rate,
             task_accuracy: quality.task_accuracy,

@@ -133,6 +133,10 @@ impl Report {
         row("demodulate", number(latency.demodulate, 2), "ms");
         row("decode", number(latency.decode, 2), "ms");
         row("total", number(latency.total, 2), "ms");
+        if let Some(clock) = self.clock {
+            let offset = format!("{:+} ± {}", clock.offset_us, clock.uncertainty_us);
+            row("receiver's clock ahead by", offset, "µs");
+        }
         if !self.device_transmitter.is_empty() || !self.device_receiver.is_empty() {
             row("devices", format!("{} → {}", self.device_transmitter, self.device_receiver), "");
         }

@@ -32,6 +32,7 @@ pub(crate) fn parts() -> (TransmitterPart, ReceiverPart) {
             encode_ms: 10.0,
             modulate_ms: 2.0,
             started_unix_us: 1_000_000,
+            encode_started_unix_us: 1_001_000,
             first_sample_unix_us: 1_012_000,
             last_sample_unix_us: 1_014_000,
         },
@@ -53,6 +54,7 @@ pub(crate) fn parts() -> (TransmitterPart, ReceiverPart) {
             decode_ms: 20.0,
             first_sample_unix_us: 1_013_500,
             last_sample_unix_us: 1_015_500,
+            demodulated_unix_us: 1_017_000,
             decoded_unix_us: 1_040_500,
         },
     };
@@ -60,7 +62,8 @@ pub(crate) fn parts() -> (TransmitterPart, ReceiverPart) {
 }
 
 pub(crate) fn setting() -> Setting {
-    Setting { seed: 1, channel: "awgn".into(), snr_db: 10.0, clock_offset_us: 500 }
+    let clocks = Clocks::Apart(ClockOffset { offset_us: 500, uncertainty_us: 40, round_trip_us: 70 });
+    Setting { seed: 1, channel: "awgn".into(), snr_db: 10.0, clocks }
 }
 
 #[test]
@@ -74,6 +77,7 @@ fn halves_merge() {
     assert!((report.shannon_bits - 3000.0 * 11f64.log2()).abs() < 1e-6);
     assert_eq!(report.latency_ms.air, 3.0);
     assert_eq!(report.latency_ms.total, 40.0);
+    assert!(report.table().contains("+500 ± 40"), "{}", report.table());
 }
 
 #[test]
@@ -92,6 +96,8 @@ fn json_has_the_fields_and_null_for_the_unknown() {
     for stage in ["encode", "modulate", "air", "demodulate", "decode", "total"] {
         assert!(json["latency_ms"][stage].is_number(), "{stage}");
     }
+    assert_eq!((&json["clock"]["offset_us"], &json["clock"]["uncertainty_us"]), (&500.into(), &40.into()));
+    assert_eq!(json["timeline_ms"]["decoded"], 40.0);
     assert_eq!(json["system"], "ae");
     assert_eq!(json["overhead"]["pilots"], 240);
     assert_eq!(json["image"]["height"], 50);

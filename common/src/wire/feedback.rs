@@ -182,6 +182,15 @@ pub struct ClockReply {
 }
 
 impl ClockReply {
+    /// The answer of now to a probe that came at `received_unix_us`.
+    pub fn now(probe_sent_unix_us: u64, received_unix_us: u64) -> Self {
+        Self {
+            probe_sent_unix_us,
+            probe_received_unix_us: received_unix_us,
+            reply_sent_unix_us: crate::clock::unix_us(),
+        }
+    }
+
     /// How far the answerer's clock is ahead of the prober's, in µs, and the round-trip time in µs
     /// (RFC 5905, section 8: θ and δ).
     pub fn offset_and_round_trip_us(&self, reply_received_unix_us: u64) -> (i64, i64) {

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::ClockOffset;
 use crate::intent::{Importance, Intent, Keep, Preserve, Purpose, Raster};
 use crate::message::{ModelDigest, SystemId};
 use crate::segmentation::PartRange;
@@ -26,7 +27,8 @@ fn receiver_part() -> ReceiverPart {
             decode_ms: 2.0,
             first_sample_unix_us: 1_700_000_000_000_000,
             last_sample_unix_us: 1_700_000_000_000_001,
-            decoded_unix_us: 1_700_000_000_000_002,
+            demodulated_unix_us: 1_700_000_000_000_002,
+            decoded_unix_us: 1_700_000_000_000_003,
         },
     }
 }
@@ -59,6 +61,7 @@ fn transmitter_part() -> TransmitterPart {
             encode_ms: 3.0,
             modulate_ms: 4.0,
             started_unix_us: 1,
+            encode_started_unix_us: 4,
             first_sample_unix_us: 2,
             last_sample_unix_us: 3,
         },
@@ -79,19 +82,19 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
     vec![
         (
             ControlMessage::Hello(hello),
-            "0400010102000000000000000000010909090909090909056669656c6401fc00307500fb0002241901",
+            "0500010102000000000000000000010909090909090909056669656c6401fc00307500fb0002241901",
         ),
         (
             ControlMessage::Welcome(Welcome { hello: Hello::new(Role::Transmitter, "mast"), session: 300 }),
-            "0401010000046d61737400fb2c01",
+            "0501010000046d61737400fb2c01",
         ),
         (
             ControlMessage::Refused(Refusal::new(RefusalCode::Systems, "no system in common")),
-            "040203136e6f2073797374656d20696e20636f6d6d6f6e",
+            "050203136e6f2073797374656d20696e20636f6d6d6f6e",
         ),
         (
             ControlMessage::ChannelState(ChannelState::new(1000, &[-20.0, 0.0, 15.0, 50.0], 12.5, -250.0)),
-            "0403fbe8030400508cff0000484100007ac3",
+            "0503fbe8030400508cff0000484100007ac3",
         ),
         (
             ControlMessage::Receipt(MessageReceipt {
@@ -110,16 +113,16 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                     FeatureQuality::Analog { snr: QuantisedSnr::from_db(9.5) },
                 ],
             }),
-            "0404fb020107020003fb2c010200fc70110100010200fbf4010200001841000200010176",
+            "0504fb020107020003fb2c010200fc70110100010200fbf4010200001841000200010176",
         ),
         (
             ControlMessage::Decoded(Decoded { message_id: 258, session: 7, part: receiver_part() }),
-            "0405fb020107fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd0040\
-             1e18240a0600fd01401e18240a0600fd02401e18240a0600",
+            "0505fb020107fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd0040\
+             1e18240a0600fd01401e18240a0600fd02401e18240a0600fd03401e18240a0600",
         ),
         (
             ControlMessage::Undecodable(Undecodable::new(258, 7, "too much is missing")),
-            "0406fb02010713746f6f206d756368206973206d697373696e67",
+            "0506fb02010713746f6f206d756368206973206d697373696e67",
         ),
         (
             ControlMessage::Announced(MessageAnnounced {
@@ -128,7 +131,7 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 system: SystemId::SctModular,
                 refined: true,
             }),
-            "0407fb0201070401",
+            "0507fb0201070401",
         ),
         (
             ControlMessage::Sent(MessageSent {
@@ -138,9 +141,9 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 frames: 4,
                 last: true,
             }),
-            "0408fb0201070d0401",
+            "0508fb0201070d0401",
         ),
-        (ControlMessage::Abandoned { message_id: 258, session: 7 }, "0409fb020107"),
+        (ControlMessage::Abandoned { message_id: 258, session: 7 }, "0509fb020107"),
         (
             ControlMessage::Submit(Submit {
                 kind: SubmitKind::Text,
@@ -162,24 +165,26 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 },
                 length: 70_000,
             }),
-            "040a01010101000000000000b03f0001050102010001fb900101010401020203ff0100010363617202fc\
+            "050a01010101000000000000b03f0001050102010001fb900101010401020203ff0100010363617202fc\
              70110100",
         ),
-        (ControlMessage::Progress(Progress { stage: SendStage::Confirm, fraction: 0.25 }), "040b040000803e"),
+        (ControlMessage::Progress(Progress { stage: SendStage::Confirm, fraction: 0.25 }), "050b040000803e"),
         (
             ControlMessage::SendReport(Box::new(SendReport {
                 transmitter: transmitter_part(),
                 receiver: Some(receiver_part()),
+                clock: Some(ClockOffset { offset_us: -300, uncertainty_us: 85, round_trip_us: 160 }),
                 notes: vec!["ae: only the receiver has it; falling back to classical".into()],
             })),
-            "040cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fb3408fbb004fb3f02\
+            "050cfb02010700010203040506070800fb8002fbe001fc70110100fb2823fb00e1fb3408fbb004fb3f02\
              fb5007fb740e0d00000000008034400a31362d51414d20312f32066e6f726d616c040103637075000040\
-             400000804001020301fb020107010000003f00006c410000c8c203020c01036370750000803f00000040\
-             fd00401e18240a0600fd01401e18240a0600fd02401e18240a0600013761653a206f6e6c792074686520\
-             7265636569766572206861732069743b2066616c6c696e67206261636b20746f20636c6173736963616c",
+             40000080400104020301fb020107010000003f00006c410000c8c203020c01036370750000803f000000\
+             40fd00401e18240a0600fd01401e18240a0600fd02401e18240a0600fd03401e18240a060001fb570255\
+             a0013761653a206f6e6c7920746865207265636569766572206861732069743b2066616c6c696e672062\
+             61636b20746f20636c6173736963616c",
         ),
-        (ControlMessage::Failed(Failed::new(FailureCode::Delivery, "lost")), "040d02046c6f7374"),
-        (ControlMessage::Watch(Watch { content: true }), "040e01"),
+        (ControlMessage::Failed(Failed::new(FailureCode::Delivery, "lost")), "050d02046c6f7374"),
+        (ControlMessage::Watch(Watch { content: true }), "050e01"),
         (
             ControlMessage::Arrived(Arrived {
                 message_id: 258,
@@ -188,22 +193,22 @@ fn golden() -> Vec<(ControlMessage, &'static str)> {
                 intermediate: true,
                 length: 5,
             }),
-            "040ffb02010105fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd00\
-             401e18240a0600fd01401e18240a0600fd02401e18240a06000105",
+            "050ffb02010105fb020107010000003f00006c410000c8c203020c01036370750000803f00000040fd00\
+             401e18240a0600fd01401e18240a0600fd02401e18240a0600fd03401e18240a06000105",
         ),
         (
             ControlMessage::Event(Event::new(1_700_000_000_000_000, EventLevel::Warning, "frame lost")),
-            "0410fd00401e18240a0600010a6672616d65206c6f7374",
+            "0510fd00401e18240a0600010a6672616d65206c6f7374",
         ),
-        (ControlMessage::Status(Status { hearing: true, linked: false }), "04110100"),
-        (ControlMessage::ClockProbe { sent_unix_us: 1_700_000_000_000_000 }, "0412fd00401e18240a0600"),
+        (ControlMessage::Status(Status { hearing: true, linked: false }), "05110100"),
+        (ControlMessage::ClockProbe { sent_unix_us: 1_700_000_000_000_000 }, "0512fd00401e18240a0600"),
         (
             ControlMessage::ClockReply(ClockReply {
                 probe_sent_unix_us: 1,
                 probe_received_unix_us: 300,
                 reply_sent_unix_us: 70_000,
             }),
-            "041301fb2c01fc70110100",
+            "051301fb2c01fc70110100",
         ),
     ]
 }

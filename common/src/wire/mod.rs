@@ -36,7 +36,7 @@ pub use service::{
 };
 
 /// First byte of every message. Ends that differ in it do not understand each other.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// Most bytes of one message, version byte included, body not included.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;

@@ -116,6 +116,8 @@ pub struct TransmitterTimings {
     pub modulate_ms: f32,
     /// When the content was there and work on it began.
     pub started_unix_us: u64,
+    /// When the encoder began: the content is read, and the channel sounded if it had to be.
+    pub encode_started_unix_us: u64,
     /// When the first sample went to the radio.
     pub first_sample_unix_us: u64,
     /// When the last sample went to the radio.
@@ -184,6 +186,8 @@ pub struct ReceiverTimings {
     pub first_sample_unix_us: u64,
     /// When the last samples of the message were there.
     pub last_sample_unix_us: u64,
+    /// When its last frame was demodulated.
+    pub demodulated_unix_us: u64,
     /// When the content was there.
     pub decoded_unix_us: u64,
 }

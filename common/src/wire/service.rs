@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ContentKind, ReceiverPart, TransmitterPart, WireError, check_real, check_text, clip};
+use crate::clock::ClockOffset;
 use crate::intent::Intent;
 use crate::message::SystemId;
 
@@ -175,6 +176,9 @@ pub struct SendReport {
     pub transmitter: TransmitterPart,
     /// What the receiver said; `None` without feedback.
     pub receiver: Option<ReceiverPart>,
+    /// How far that receiver's clock was ahead of the transmitter's while the message was on its way; `None` if it has
+    /// answered no probe yet.
+    pub clock: Option<ClockOffset>,
     /// Worth knowing, such as a fallback to another system; at most 16 lines of [`MAX_NOTE_BYTES`].
     pub notes: Vec<String>,
 }

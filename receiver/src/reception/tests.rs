@@ -30,6 +30,7 @@ fn heard(number: u16, part: u32, intact: bool) -> HeardFrame {
         frame: received(number, &header, vec![segment]),
         segments_combined: 0,
         first_sample_unix_us: 1,
+        last_sample_unix_us: 2,
         done_unix_us: 2,
         demodulate: Duration::from_millis(1),
     }

@@ -73,6 +73,7 @@ pub struct Trio {
     pub receiver: Daemon,
     places: Places,
     air_flags: Vec<String>,
+    receiver_flags: Vec<String>,
     /// Hears what arrives.
     pub watcher: ControlConnection,
 }
@@ -80,6 +81,11 @@ pub struct Trio {
 impl Trio {
     /// Starts them and waits until the link is up.
     pub async fn start(air_flags: &[&str]) -> Self {
+        Self::start_with(air_flags, &[]).await
+    }
+
+    /// The same, with more flags for the receiver.
+    pub async fn start_with(air_flags: &[&str], receiver_flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let transmitter_key = Key::make(folder.path(), "transmitter").await;
         let receiver_key = Key::make(folder.path(), "receiver").await;
@@ -87,10 +93,12 @@ impl Trio {
         let [transmit, receive, control, watch] = free_addresses();
         let places = Places { transmit, receive, control, watch };
         let air_flags: Vec<String> = air_flags.iter().map(ToString::to_string).collect();
+        let receiver_flags: Vec<String> = receiver_flags.iter().map(ToString::to_string).collect();
 
         let air = start_air(&places, &air_flags).await;
         let transmitter = start_transmitter(&places, &transmitter_key, &[&receiver_key, &client_key]).await;
-        let receiver = start_receiver(&places, &receiver_key, &[&transmitter_key, &client_key]).await;
+        let receiver =
+            start_receiver(&places, &receiver_key, &[&transmitter_key, &client_key], &receiver_flags).await;
         let watcher = watcher(places.watch, &client_key, &receiver_key).await;
         let mut trio = Self {
             folder,
@@ -102,6 +110,7 @@ impl Trio {
             receiver,
             places,
             air_flags,
+            receiver_flags,
             watcher,
         };
         trio.wait_until_up().await;
@@ -135,7 +144,7 @@ impl Trio {
     pub async fn restart_receiver(&mut self) {
         self.receiver.kill();
         let peers = [&self.transmitter_key, &self.client_key];
-        self.receiver = start_receiver(&self.places, &self.receiver_key, &peers).await;
+        self.receiver = start_receiver(&self.places, &self.receiver_key, &peers, &self.receiver_flags).await;
         self.watcher = watcher(self.places.watch, &self.client_key, &self.receiver_key).await;
         self.wait_until_up().await;
     }
@@ -294,7 +303,7 @@ async fn start_transmitter(places: &Places, key: &Key, peers: &[&Key]) -> Daemon
     Daemon::start("transmitter", &arguments).await
 }
 
-async fn start_receiver(places: &Places, key: &Key, peers: &[&Key]) -> Daemon {
+async fn start_receiver(places: &Places, key: &Key, peers: &[&Key], flags: &[String]) -> Daemon {
     let mut arguments = key.flags(peers);
     for (flag, value) in
         [("--air", places.receive), ("--connect", places.control), ("--watch-listen", places.watch)]
@@ -302,6 +311,7 @@ async fn start_receiver(places: &Places, key: &Key, peers: &[&Key]) -> Daemon {
         arguments.extend([flag.to_string(), value.to_string()]);
     }
     arguments.extend(["--device", "cpu"].map(String::from));
+    arguments.extend_from_slice(flags);
     Daemon::start("receiver", &arguments).await
 }
 
