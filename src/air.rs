@@ -8,8 +8,8 @@ use std::sync::{
 use clap::Args as ClapArgs;
 use semcast_common::config::{Config, Overrides, Pacing as ConfigPacing};
 use semcast_phy::{
-    channel::ChannelConfig,
-    radio::air::{Air, AirConfig, Pacing},
+    channel::{ChannelConfig, FrontEndConfig, TransmitterConfig},
+    radio::air::{Air, AirConfig, LinkFaults, Pacing},
 };
 
 use crate::flags;
@@ -77,8 +77,30 @@ pub fn air_config(config: &Config) -> anyhow::Result<AirConfig> {
             doppler_hz: air.doppler_hz,
             cfo_hz: air.cfo_hz,
             sampling_offset_ppm: air.clock_offset_ppm,
+            transmitter: TransmitterConfig {
+                dac_bits: air.dac_bits,
+                dac_full_scale_db: air.dac_full_scale_db,
+                amplifier: air.amplifier.parse()?,
+                backoff_db: air.backoff_db,
+                phase_noise_hz: air.phase_noise_hz,
+                phase_noise_loop_hz: air.phase_noise_loop_hz,
+                iq_gain_db: air.iq_gain_db,
+                iq_phase_deg: air.iq_phase_deg,
+            },
+            dropouts_per_s: air.dropouts_per_s,
+            dropout_ms: air.dropout_ms,
+            interferers: air.interferers.parse()?,
+            front_end: FrontEndConfig {
+                gain_db: air.gain_db,
+                agc_range_db: air.agc_range_db,
+                agc_time_us: air.agc_time_us,
+                dc_offset_db: air.dc_offset_db,
+                adc_bits: air.adc_bits,
+                adc_full_scale_db: air.adc_full_scale_db,
+            },
             seed: air.seed,
         },
+        faults: LinkFaults { loss: air.loss, loss_burst: air.loss_burst },
         ..AirConfig::default()
     })
 }

@@ -37,8 +37,8 @@ pub struct Channel {
     /// Es/N0 per resource element at the receiver, in dB
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     pub snr: Option<f64>,
-    /// Channel: awgn, rayleigh, rician, rician:K_DB, multipath, multipath-rayleigh, or
-    /// taps:DELAY_NS/POWER_DB[/rayleigh],...
+    /// Channel: awgn, rayleigh, rician, rician:K_DB, multipath, multipath-rayleigh, tdl-a to tdl-e, tdl-a:DELAY_SPREAD_NS,
+    /// epa, eva, etu, or taps:DELAY_NS/POWER_DB[/rayleigh],...
     #[arg(long, value_name = "NAME")]
     pub channel: Option<String>,
     /// Doppler spread of fading taps, in Hz; 0 keeps a channel still for the whole run
@@ -59,6 +59,24 @@ pub struct Channel {
     /// Seed of channel taps and noise
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<i64>,
+    /// Power amplifier of the transmitter: none, rapp, rapp:SMOOTHNESS or saleh
+    #[arg(long, value_name = "NAME")]
+    pub amplifier: Option<String>,
+    /// Saturation of the amplifier over the signal's mean power, in dB
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    pub backoff: Option<f64>,
+    /// Line width of the transmitter's oscillator, in Hz
+    #[arg(long, value_name = "HZ")]
+    pub phase_noise: Option<f64>,
+    /// Bits of the receiver's converter
+    #[arg(long, value_name = "BITS")]
+    pub adc_bits: Option<i64>,
+    /// Other stations: up to 8 of KIND/POWER_DB[/offset=HZ][/duty=SHARE][/burst=MS],... with KIND tone, noise or ofdm
+    #[arg(long, value_name = "LIST")]
+    pub interferers: Option<String>,
+    /// Share of the datagrams to receivers that are lost
+    #[arg(long, value_name = "SHARE")]
+    pub loss: Option<f64>,
 }
 
 impl Channel {
@@ -72,7 +90,13 @@ impl Channel {
             .set("--clock-offset", "air.clock_offset_ppm", self.clock_offset)
             .set("--delay", "air.delay_samples", self.delay)
             .set("--pacing", "air.pacing", self.pacing.clone())
-            .set("--seed", "air.seed", self.seed);
+            .set("--seed", "air.seed", self.seed)
+            .set("--amplifier", "air.amplifier", self.amplifier.clone())
+            .set("--backoff", "air.backoff_db", self.backoff)
+            .set("--phase-noise", "air.phase_noise_hz", self.phase_noise)
+            .set("--adc-bits", "air.adc_bits", self.adc_bits)
+            .set("--interferers", "air.interferers", self.interferers.clone())
+            .set("--loss", "air.loss", self.loss);
     }
 }
 

@@ -123,8 +123,7 @@ impl Setup {
         let config = flags::load(&self.source, &overrides)?;
         if let Some(config) = &config {
             // Told before any process is started, and as wrong usage.
-            let air = air::air_config(config)?;
-            air.channel.validate(air.sample_rate_hz)?;
+            air::air_config(config)?.validate()?;
             flags::system_options(config)?;
         }
         Ok(config)

@@ -19,7 +19,7 @@ use semcast_common::{
 use semcast_phy::{
     framing::{control, header::FrameHeader},
     mode::Mode,
-    radio::datagram,
+    radio::{air::AirSettings, datagram},
     receive::Demodulator,
 };
 
@@ -36,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets that need no feature.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "frame_header", run: frame_header, seeds: seeds::frame_header, mutations: 20_000 },
     Target { name: "control_block", run: control_block, seeds: seeds::control_block, mutations: 20_000 },
     Target { name: "message_header", run: message_header, seeds: seeds::message_header, mutations: 20_000 },
@@ -48,9 +48,19 @@ pub const TARGETS: [Target; 8] = [
     },
     Target { name: "control_stream", run: control_stream, seeds: seeds::control_stream, mutations: 20_000 },
     Target { name: "air_datagram", run: air_datagram, seeds: seeds::air_datagram, mutations: 20_000 },
+    Target { name: "air_settings", run: air_settings, seeds: seeds::air_settings, mutations: 20_000 },
     Target { name: "sample_stream", run: sample_stream, seeds: seeds::sample_stream, mutations: 400 },
     Target { name: "picture_file", run: picture_file, seeds: seeds::picture_file, mutations: 4000 },
 ];
+
+/// A change of an air's settings, over HTTP.
+pub fn air_settings(bytes: &[u8]) {
+    let rate_hz = seeds::numerology().sample_rate_hz;
+    if let Ok(settings) = AirSettings::default().merged(bytes, rate_hz) {
+        assert!(settings.validate(rate_hz).is_ok());
+        assert_eq!(AirSettings::default().merged(bytes, rate_hz).ok(), Some(settings));
+    }
+}
 
 /// Frame header, from the air.
 pub fn frame_header(bytes: &[u8]) {

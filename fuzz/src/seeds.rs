@@ -27,6 +27,17 @@ use semcast_phy::{
     transmit::Modulator,
 };
 
+/// Changes of an air's settings.
+pub fn air_settings() -> Vec<Vec<u8>> {
+    [
+        r#"{"channel": {"snr_db": 3.5, "profile": "tdl-c:300", "cfo_hz": -1e3}, "faults": {"loss": 0.1}}"#,
+        r#"{"channel": {"interferers": "ofdm/-10/offset=1e6/duty=0.3,tone/-20", "front_end": {"adc_bits": 8}}}"#,
+        r#"{"channel": {"transmitter": {"amplifier": "rapp:1.5", "dac_bits": null}, "profile": "taps:0/0,500/-3/rayleigh"}}"#,
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
 /// Frame headers.
 pub fn frame_header() -> Vec<Vec<u8>> {
     [(1, 0), (300, 140), (2047, 280)]

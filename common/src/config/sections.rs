@@ -83,6 +83,48 @@ pub struct Air {
     pub pacing: Pacing,
     /// Seed of taps and noise.
     pub seed: u64,
+    /// Bits of the transmitter's converter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dac_bits: Option<u32>,
+    /// Its full scale over the mean amplitude.
+    pub dac_full_scale_db: f64,
+    /// Power amplifier by name.
+    pub amplifier: String,
+    /// Its saturation over the mean power.
+    pub backoff_db: f64,
+    /// Line width of the transmitter's oscillator.
+    pub phase_noise_hz: f64,
+    /// Bandwidth of the loop that holds the oscillator; 0 for none.
+    pub phase_noise_loop_hz: f64,
+    /// Gain of one branch of the transmitter's mixer over the other's.
+    pub iq_gain_db: f64,
+    /// Phase error between the branches.
+    pub iq_phase_deg: f64,
+    /// Dropouts a second.
+    pub dropouts_per_s: f64,
+    /// Length of a dropout.
+    pub dropout_ms: f64,
+    /// Interferers, as text.
+    pub interferers: String,
+    /// Gain of the receiver's front end.
+    pub gain_db: f64,
+    /// Range of its gain control, either way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agc_range_db: Option<f64>,
+    /// Time constant of the gain control.
+    pub agc_time_us: f64,
+    /// Power of a DC offset over the signal's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dc_offset_db: Option<f64>,
+    /// Bits of the receiver's converter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adc_bits: Option<u32>,
+    /// Its full scale over the mean amplitude.
+    pub adc_full_scale_db: f64,
+    /// Share of datagrams to receivers that are lost.
+    pub loss: f64,
+    /// Datagrams lost in a row, on average.
+    pub loss_burst: f64,
 }
 
 impl Default for Air {
@@ -98,6 +140,25 @@ impl Default for Air {
             delay_samples: 0,
             pacing: Pacing::Fast,
             seed: 1,
+            dac_bits: None,
+            dac_full_scale_db: 12.0,
+            amplifier: "none".into(),
+            backoff_db: 10.0,
+            phase_noise_hz: 0.0,
+            phase_noise_loop_hz: 0.0,
+            iq_gain_db: 0.0,
+            iq_phase_deg: 0.0,
+            dropouts_per_s: 0.0,
+            dropout_ms: 1.0,
+            interferers: "none".into(),
+            gain_db: 0.0,
+            agc_range_db: None,
+            agc_time_us: 100.0,
+            dc_offset_db: None,
+            adc_bits: None,
+            adc_full_scale_db: 12.0,
+            loss: 0.0,
+            loss_burst: 1.0,
         }
     }
 }

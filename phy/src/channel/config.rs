@@ -6,7 +6,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::front_end::FrontEndConfig;
+use super::interferer::Interferers;
+use super::lte::LteModel;
 use super::tdl::TdlModel;
+use super::transmitter::TransmitterConfig;
 
 /// Largest delay that a tap may have.
 pub const MAX_TAP_DELAY_NS: f64 = 100_000.0;
@@ -42,10 +46,19 @@ pub enum ChannelError {
     /// The profile's text was not understood.
     #[error(
         "unknown channel `{0}`: allowed are awgn, rayleigh, rician, rician:K_DB, multipath, \
-         multipath-rayleigh, tdl-a to tdl-e, tdl-a:DELAY_SPREAD_NS, or \
+         multipath-rayleigh, tdl-a to tdl-e, tdl-a:DELAY_SPREAD_NS, epa, eva, etu, or \
          taps:DELAY_NS/POWER_DB[/rayleigh|/rician=K_DB|/specular],… with 1 to {MAX_TAPS} taps"
     )]
     UnknownProfile(String),
+    /// The amplifier's text was not understood.
+    #[error("unknown amplifier `{0}`: allowed are none, rapp, rapp:SMOOTHNESS and saleh")]
+    UnknownAmplifier(String),
+    /// The text of the interferers was not understood.
+    #[error(
+        "unknown interferer `{0}`: allowed are none, or KIND/POWER_DB[/offset=HZ][/duty=SHARE][/burst=MS],… with \
+         KIND tone, noise or ofdm, 8 at most"
+    )]
+    UnknownInterferer(String),
 }
 
 /// Refuses a value outside `low..=high`, and anything that is not a number.
@@ -89,7 +102,7 @@ pub struct Tap {
 /// Propagation between the antennas, by name.
 ///
 /// As text (`--channel`, TOML): `awgn`, `rayleigh`, `rician`, `rician:K_DB`, `multipath`,
-/// `multipath-rayleigh`, `tdl-a` … `tdl-e`, `tdl-a:DELAY_SPREAD_NS` …, or `taps:` and a list such as
+/// `multipath-rayleigh`, `tdl-a` … `tdl-e`, `tdl-a:DELAY_SPREAD_NS` …, `epa`, `eva`, `etu`, or `taps:` and a list such as
 /// `taps:0/0,500/-3,1200/-9/rayleigh` (delay in ns, power in dB, optional fading; static if not said).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -114,6 +127,8 @@ pub enum Profile {
         /// Rms delay spread that its delays are scaled to.
         delay_spread_ns: f64,
     },
+    /// A fading profile of LTE.
+    Lte(LteModel),
     /// The user's own taps.
     Taps(Vec<Tap>),
 }
@@ -144,6 +159,7 @@ impl Profile {
             Self::Multipath => exponential(Fading::Static),
             Self::MultipathRayleigh => exponential(Fading::Rayleigh),
             Self::Tdl { model, delay_spread_ns } => model.taps(*delay_spread_ns),
+            Self::Lte(model) => model.taps(),
             Self::Taps(taps) => taps.clone(),
         }
     }
@@ -184,6 +200,9 @@ impl FromStr for Profile {
         }
         if let Some(k_factor_db) = text.trim().strip_prefix("rician:") {
             return Ok(Self::Rician { k_factor_db: number(k_factor_db)? });
+        }
+        if let Some(model) = LteModel::ALL.into_iter().find(|model| model.to_string() == text.trim()) {
+            return Ok(Self::Lte(model));
         }
         for model in TdlModel::ALL {
             if let Some(rest) = text.trim().strip_prefix(&model.to_string()) {
@@ -228,6 +247,7 @@ impl fmt::Display for Profile {
             Self::Multipath => f.write_str("multipath"),
             Self::MultipathRayleigh => f.write_str("multipath-rayleigh"),
             Self::Tdl { model, delay_spread_ns } => write!(f, "{model}:{delay_spread_ns}"),
+            Self::Lte(model) => write!(f, "{model}"),
             Self::Taps(taps) => {
                 f.write_str("taps:")?;
                 for (index, tap) in taps.iter().enumerate() {
@@ -282,6 +302,16 @@ pub struct ChannelConfig {
     /// Sampling-clock offset: positive when the receiver's clock is fast, so that it takes
     /// 1 + ppm/10⁶ samples for each one sent.
     pub sampling_offset_ppm: f64,
+    /// What the transmitter's hardware does.
+    pub transmitter: TransmitterConfig,
+    /// Mean number of dropouts a second while the path is open, 0 (none) to 10,000.
+    pub dropouts_per_s: f64,
+    /// Length of a dropout, 0.001 to 10,000 ms.
+    pub dropout_ms: f64,
+    /// Other stations that the receiver hears.
+    pub interferers: Interferers,
+    /// What the receiver's hardware does behind its mixer.
+    pub front_end: FrontEndConfig,
     /// Fixes phases, fading and noise.
     pub seed: u64,
 }
@@ -296,6 +326,11 @@ impl Default for ChannelConfig {
             doppler_hz: 0.0,
             cfo_hz: 0.0,
             sampling_offset_ppm: 0.0,
+            transmitter: TransmitterConfig::default(),
+            dropouts_per_s: 0.0,
+            dropout_ms: 1.0,
+            interferers: Interferers::default(),
+            front_end: FrontEndConfig::default(),
             seed: 0,
         }
     }
@@ -317,6 +352,11 @@ impl ChannelConfig {
         check("cfo_hz", self.cfo_hz, -half, half)?;
         let ppm = MAX_SAMPLING_OFFSET_PPM;
         check("sampling_offset_ppm", self.sampling_offset_ppm, -ppm, ppm)?;
+        self.transmitter.validate(sample_rate_hz)?;
+        check("dropouts_per_s", self.dropouts_per_s, 0.0, 1e4)?;
+        check("dropout_ms", self.dropout_ms, 1e-3, 1e4)?;
+        self.interferers.validate(sample_rate_hz)?;
+        self.front_end.validate()?;
         self.profile.validate(sample_rate_hz)
     }
 
@@ -344,6 +384,8 @@ mod tests {
             "multipath-rayleigh",
             "tdl-a:100",
             "tdl-e:37.5",
+            "epa",
+            "etu",
             "taps:0/0,500/-3,1200.5/-9/rayleigh,2000/-12/rician=3,2500/-15/specular",
         ] {
             let profile: Profile = text.parse().expect(text);

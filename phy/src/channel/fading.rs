@@ -42,7 +42,7 @@ pub struct PathGain {
 }
 
 /// Uniform on [0, 1), from the upper 53 bits.
-fn uniform(generator: &mut Xoshiro256PlusPlus) -> f64 {
+pub(super) fn uniform(generator: &mut Xoshiro256PlusPlus) -> f64 {
     (generator.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 

@@ -30,6 +30,13 @@ impl FrequencyOffset {
         }
     }
 
+    /// Shifts by another frequency from the next sample on, without a jump in phase.
+    pub fn retune(&mut self, offset_hz: f64, sample_rate_hz: f64) {
+        let now = self.block_start_cycles + self.cycles_per_sample * self.index as f64;
+        *self = Self::new(offset_hz, sample_rate_hz);
+        self.block_start_cycles = now - now.floor();
+    }
+
     /// Rotates the samples where they lie.
     pub fn apply(&mut self, mut samples: &mut [Complex32]) {
         while !samples.is_empty() {
@@ -69,6 +76,19 @@ mod tests {
         mixer.apply(&mut samples);
         for n in [0usize, 1, 63, 64, 9_999, 299_999] {
             let expected = cis(-1234.5 / 1e6 * n as f64);
+            assert!((narrow(expected) - samples[n]).norm() < 1e-5, "sample {n}");
+        }
+    }
+
+    #[test]
+    fn another_frequency_begins_at_the_phase_of_the_last() {
+        let mut mixer = FrequencyOffset::new(1000.0, 1e6);
+        let mut samples = vec![Complex32::new(1.0, 0.0); 1100];
+        mixer.apply(&mut samples[..100]);
+        mixer.retune(-3000.0, 1e6);
+        mixer.apply(&mut samples[100..]);
+        for n in [100usize, 101, 500, 1099] {
+            let expected = cis(0.1 - 3e-3 * (n - 100) as f64);
             assert!((narrow(expected) - samples[n]).norm() < 1e-5, "sample {n}");
         }
     }

@@ -24,6 +24,11 @@ impl Noise {
         }
     }
 
+    /// Changes the variance of what follows; the draws go on where they were.
+    pub fn set_variance(&mut self, variance: f64) {
+        self.sigma_per_dimension = (variance / 2.0).sqrt() as f32;
+    }
+
     /// Adds noise to the samples.
     pub fn add(&mut self, samples: &mut [Complex32]) {
         for sample in samples {

@@ -42,12 +42,17 @@ impl Resampler {
             .collect();
         Self {
             filters,
-            drift: 1.0 / (1.0 + offset_ppm * 1e-6) - 1.0,
+            drift: drift(offset_ppm),
             re: vec![0.0; KERNEL_LATENCY],
             im: vec![0.0; KERNEL_LATENCY],
             first: 0,
             fraction: 0.0,
         }
+    }
+
+    /// Changes the offset from the next output on.
+    pub fn set_offset(&mut self, offset_ppm: f64) {
+        self.drift = drift(offset_ppm);
     }
 
     /// Takes all of `input`, appends what can be computed to `output`.
@@ -80,6 +85,10 @@ impl Resampler {
         self.im.drain(..done);
         self.first -= done;
     }
+}
+
+fn drift(offset_ppm: f64) -> f64 {
+    1.0 / (1.0 + offset_ppm * 1e-6) - 1.0
 }
 
 /// Σₖ ((1 − w)·a\[k\] + w·b\[k\])·x\[k\], in a fixed order of additions.

@@ -217,6 +217,7 @@ fn any_config() -> impl Strategy<Value = ChannelConfig> {
         Just("multipath-rayleigh"),
         Just("tdl-b:100"),
         Just("tdl-d:30"),
+        Just("eva"),
         Just("taps:0/0,260.4166667/-3/rayleigh,1000/-6"),
     ];
     (
@@ -226,18 +227,152 @@ fn any_config() -> impl Strategy<Value = ChannelConfig> {
         prop_oneof![Just(0.0), 1.0..5000.0],
         prop_oneof![Just(0.0), -1e5..1e5],
         prop_oneof![Just(0.0), -100.0..100.0],
+        any_hardware(),
         any::<u64>(),
     )
-        .prop_map(|(profile, snr_db, delay_samples, doppler_hz, cfo_hz, ppm, seed)| ChannelConfig {
-            profile: profile.parse().expect("known"),
-            snr_db,
-            occupied_fraction: 0.6,
-            delay_samples,
-            doppler_hz,
-            cfo_hz,
-            sampling_offset_ppm: ppm,
-            seed,
+        .prop_map(|(profile, snr_db, delay_samples, doppler_hz, cfo_hz, ppm, hardware, seed)| {
+            ChannelConfig {
+                profile: profile.parse().expect("known"),
+                snr_db,
+                occupied_fraction: 0.6,
+                delay_samples,
+                doppler_hz,
+                cfo_hz,
+                sampling_offset_ppm: ppm,
+                seed,
+                ..hardware
+            }
         })
+}
+
+/// Nothing, or everything that hardware, obstacles and neighbours do.
+fn any_hardware() -> impl Strategy<Value = ChannelConfig> {
+    let amplifier = prop_oneof![Just("rapp"), Just("rapp:1.3"), Just("saleh")];
+    let impaired =
+        (amplifier, prop_oneof![Just(0.0), Just(1e4)], 1u32..14).prop_map(|(name, bandwidth, bits)| {
+            ChannelConfig {
+                transmitter: TransmitterConfig {
+                    dac_bits: Some(bits),
+                    amplifier: name.parse().expect("known"),
+                    phase_noise_hz: 100.0,
+                    phase_noise_loop_hz: bandwidth,
+                    iq_gain_db: 0.4,
+                    iq_phase_deg: -2.0,
+                    ..TransmitterConfig::default()
+                },
+                dropouts_per_s: 5000.0,
+                dropout_ms: 0.05,
+                interferers: "ofdm/-3/offset=1e6/duty=0.4/burst=0.1,tone/-20,noise/0/duty=0.5/burst=0.02"
+                    .parse()
+                    .expect("known"),
+                front_end: FrontEndConfig {
+                    agc_range_db: Some(30.0),
+                    dc_offset_db: Some(-20.0),
+                    adc_bits: Some(bits),
+                    ..FrontEndConfig::default()
+                },
+                ..ChannelConfig::default()
+            }
+        });
+    prop_oneof![Just(ChannelConfig::default()), impaired]
+}
+
+#[test]
+fn lte_profiles_have_the_power_delay_profile_of_their_table() {
+    // At 100 MHz every delay is a whole sample, so an impulse shows the taps themselves.
+    let rate_hz = 100e6;
+    for model in LteModel::ALL {
+        let taps = model.taps();
+        let span = (taps[taps.len() - 1].delay_ns * 1e-9 * rate_hz) as usize + 1;
+        let mut profile = vec![0.0; span];
+        let seeds = 3000;
+        for seed in 0..seeds {
+            let config = ChannelConfig { profile: Profile::Lte(model), seed, ..ChannelConfig::default() };
+            let mut channel = Channel::new(config, rate_hz).expect("valid");
+            let mut output = Vec::new();
+            channel.process(&[Complex32::new(1.0, 0.0)], &mut output);
+            channel.flush(span - 1, &mut output);
+            profile.iter_mut().zip(&output).for_each(|(sum, x)| *sum += f64::from(x.norm_sqr()));
+        }
+        let total: f64 = taps.iter().map(|tap| 10f64.powf(tap.power_db / 10.0)).sum();
+        for tap in &taps {
+            let at = (tap.delay_ns * 1e-9 * rate_hz).round() as usize;
+            let expected = 10f64.powf(tap.power_db / 10.0) / total;
+            let ratio = std::mem::take(&mut profile[at]) / seeds as f64 / expected;
+            assert!((ratio - 1.0).abs() < 0.1, "{model}, {} ns: {ratio}", tap.delay_ns);
+        }
+        assert!(profile.iter().all(|&power| power == 0.0), "{model}: power beside its taps");
+    }
+}
+
+#[test]
+fn an_interferer_is_heard_at_the_ratio_set_and_shifted_by_the_receivers_mixer() {
+    let config = ChannelConfig {
+        interferers: "tone/-10/offset=1e6".parse().expect("a tone"),
+        cfo_hz: 0.5e6,
+        ..ChannelConfig::default()
+    };
+    let mut output = Vec::new();
+    Channel::new(config, RATE_HZ).expect("valid").flush(7680, &mut output);
+    let sum: Complex64 = output
+        .iter()
+        .enumerate()
+        .map(|(n, x)| {
+            let x = Complex64::new(f64::from(x.re), f64::from(x.im));
+            x * Complex64::cis(-TAU * 1.5e6 / RATE_HZ * n as f64)
+        })
+        .sum();
+    let power_db = 20.0 * (sum.norm() / output.len() as f64).log10();
+    assert!((power_db + 10.0).abs() < 0.01, "{power_db} dB");
+}
+
+#[test]
+fn a_change_takes_effect_at_once_and_leaves_other_stages_alone() {
+    let noisy = ChannelConfig { snr_db: Some(20.0), cfo_hz: 1e3, seed: 3, ..ChannelConfig::default() };
+    let input = vec![Complex32::new(1.0, 0.0); 3000];
+    let mut steady = Vec::new();
+    Channel::new(noisy.clone(), RATE_HZ).expect("valid").process(&input, &mut steady);
+    let mut changed = Vec::new();
+    let mut channel = Channel::new(noisy.clone(), RATE_HZ).expect("valid");
+    channel.process(&input[..1000], &mut changed);
+    channel.reconfigure(noisy.clone()).expect("the same again");
+    channel.process(&input[1000..2000], &mut changed);
+    let louder = ChannelConfig { snr_db: Some(0.0), ..noisy.clone() };
+    channel.reconfigure(louder.clone()).expect("valid");
+    channel.process(&input[2000..], &mut changed);
+    assert_eq!(changed[..2000], steady[..2000]);
+    // The same draws, ten times as strong: noise is what is left when the carrier, which went on turning, is taken away.
+    for (n, (a, b)) in changed.iter().zip(&steady).enumerate().skip(2000) {
+        let carrier = Complex64::cis(TAU * 1e3 / RATE_HZ * n as f64);
+        let carrier = Complex32::new(carrier.re as f32, carrier.im as f32);
+        assert!(((a - carrier) - (b - carrier) * 10.0).norm() < 1e-4, "sample {n}");
+    }
+    let error = channel.reconfigure(ChannelConfig { cfo_hz: 1e9, ..louder.clone() }).expect_err("too far");
+    assert!(error.to_string().contains("cfo_hz") && channel.config() == &louder, "{error}");
+}
+
+#[test]
+fn a_change_of_delay_makes_room_or_takes_it_away() {
+    let at = |delay_samples| ChannelConfig { delay_samples, ..ChannelConfig::default() };
+    let ramp: Vec<Complex32> = (1..=40).map(|n| Complex32::new(n as f32, 0.0)).collect();
+    let mut channel = Channel::new(at(5), RATE_HZ).expect("valid");
+    let mut output = Vec::new();
+    for (part, delay) in ramp.chunks(10).zip([5, 8, 2, 0]) {
+        channel.reconfigure(at(delay)).expect("valid");
+        channel.process(part, &mut output);
+    }
+    let heard: Vec<usize> = output.iter().map(|x| x.re as usize).collect();
+    let silence = |count| vec![0usize; count];
+    let expected: Vec<usize> = [
+        silence(5),
+        (1..=5).collect(),
+        silence(3),
+        (6..=12).collect(),
+        (19..=28).collect(),
+        (31..=40).collect(),
+    ]
+    .concat();
+    assert_eq!(heard, expected);
 }
 
 proptest! {

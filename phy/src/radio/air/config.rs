@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::loss::LinkFaults;
 use crate::channel::ChannelConfig;
 use crate::radio::RadioError;
 
@@ -68,6 +69,8 @@ pub struct AirConfig {
     /// What happens to the samples. The first receiver's channel has this seed, the next one's is
     /// one higher, and so on.
     pub channel: ChannelConfig,
+    /// What happens to datagrams on their way to receivers.
+    pub faults: LinkFaults,
 }
 
 impl Default for AirConfig {
@@ -82,6 +85,7 @@ impl Default for AirConfig {
             silence_ms: 1500,
             settle_ms: 300,
             channel: ChannelConfig::default(),
+            faults: LinkFaults::default(),
         }
     }
 }
@@ -93,6 +97,7 @@ impl AirConfig {
     /// [`RadioError::OutOfRange`] or [`RadioError::Channel`] name the field and the range.
     pub fn validate(&self) -> Result<(), RadioError> {
         self.channel.validate(self.sample_rate_hz)?;
+        self.faults.validate()?;
         let milliseconds = "0 to 60000 ms";
         let samples = "0 to 16777216 samples";
         for (name, value, low, high, allowed) in [
@@ -122,6 +127,10 @@ pub struct AirStats {
     pub samples_lost: u64,
     /// Samples sent to receivers, all taken together.
     pub samples_out: u64,
+    /// Samples that the loss which was set has kept from receivers.
+    pub samples_dropped: u64,
+    /// Changes of the settings while it ran.
+    pub changes: u64,
     /// Samples that the air has moved on by.
     pub time_samples: u64,
     /// Datagrams that came in.
@@ -148,6 +157,8 @@ pub(super) struct Counters {
     pub samples_in: AtomicU64,
     pub samples_lost: AtomicU64,
     pub samples_out: AtomicU64,
+    pub samples_dropped: AtomicU64,
+    pub changes: AtomicU64,
     pub time_samples: AtomicU64,
     pub datagrams_in: AtomicU64,
     pub datagrams_junk: AtomicU64,
@@ -178,6 +189,8 @@ impl AirMonitor {
             samples_in: read(&counters.samples_in),
             samples_lost: read(&counters.samples_lost),
             samples_out: read(&counters.samples_out),
+            samples_dropped: read(&counters.samples_dropped),
+            changes: read(&counters.changes),
             time_samples: read(&counters.time_samples),
             datagrams_in: read(&counters.datagrams_in),
             datagrams_junk: read(&counters.datagrams_junk),

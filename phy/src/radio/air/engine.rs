@@ -1,19 +1,18 @@
 //! Queue of bursts → a channel for each receiver → datagrams, in the time of the bursts or of the wall
 //! clock.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use num_complex::Complex32;
 
 use super::config::add;
-use super::downlink::{MAX_RECEIVERS, Receiver};
+use super::control::Scope;
+use super::downlink::MAX_RECEIVERS;
+use super::leg::Leg;
 use super::uplink::Item;
-use super::{Shared, answer_to};
-use crate::channel::{Channel, ChannelConfig};
-use crate::radio::datagram::{Header, Kind, SampleFormat, write};
-use crate::radio::udp::samples_per_datagram;
+use super::{AirSettings, Pacing, Shared, answer_to};
+use crate::channel::{Transmitter, TransmitterConfig};
 
 /// Silence is made in pieces of this size.
 const PIECE: usize = 4096;
@@ -44,27 +43,61 @@ impl Feed<'_> {
     }
 }
 
-/// One receiver's channel and what has come out of it but not been sent.
-struct Leg {
-    address: SocketAddr,
-    session: u32,
-    stream: u32,
-    stay: u64,
-    channel: Channel,
-    waiting: Vec<Complex32>,
-    /// Index of the first sample waiting.
-    index: u64,
-}
-
 pub(super) struct Engine<'a> {
     shared: &'a Shared,
+    settings: AirSettings,
+    generation: u64,
+    /// The transmitters' hardware, if it does anything.
+    transmitter: Option<Transmitter>,
     legs: [Option<Leg>; MAX_RECEIVERS],
+    scope: Scope,
+    input: Vec<Complex32>,
     bytes: Vec<u8>,
 }
 
 impl<'a> Engine<'a> {
     pub fn new(shared: &'a Shared) -> Self {
-        Self { shared, legs: [const { None }; MAX_RECEIVERS], bytes: Vec::new() }
+        let (settings, generation) = shared.live.settings();
+        let mut engine = Self {
+            shared,
+            settings,
+            generation,
+            transmitter: None,
+            legs: [const { None }; MAX_RECEIVERS],
+            scope: Scope::default(),
+            input: Vec::new(),
+            bytes: Vec::new(),
+        };
+        engine.build_transmitter();
+        engine
+    }
+
+    fn build_transmitter(&mut self) {
+        let channel = &self.settings.channel;
+        let rate = self.shared.config.sample_rate_hz;
+        let impaired = channel.transmitter != TransmitterConfig::default();
+        // Settings were checked before they came here.
+        self.transmitter =
+            impaired.then(|| Transmitter::new(&channel.transmitter, rate, channel.seed).ok()).flatten();
+    }
+
+    /// Takes over what was changed from outside.
+    fn follow_settings(&mut self) {
+        if self.shared.live.generation() == self.generation {
+            return;
+        }
+        let (settings, generation) = self.shared.live.settings();
+        self.generation = generation;
+        let before = std::mem::replace(&mut self.settings, settings);
+        let channel = &self.settings.channel;
+        if (channel.seed, &channel.transmitter) != (before.channel.seed, &before.channel.transmitter) {
+            self.build_transmitter();
+        }
+        for leg in self.legs.iter_mut().flatten() {
+            if let Err(error) = leg.reconfigure(&self.settings) {
+                tracing::error!(%error, "a receiver's channel stays as it was");
+            }
+        }
     }
 
     /// Runs until the stop flag is raised, in the time of the bursts.
@@ -105,16 +138,44 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Passes samples through every channel.
+    /// Passes samples through the transmitters' hardware and every channel.
     fn feed(&mut self, feed: Feed<'_>) {
+        self.follow_settings();
         self.follow_receivers(true);
+        let signal = matches!(feed, Feed::Samples(_)) || self.shared.config.pacing == Pacing::Paced;
+        let watched = self.scope.is_open(&self.shared.live, signal);
+        let mut input = std::mem::take(&mut self.input);
+        input.clear();
+        let samples = match (feed, &mut self.transmitter) {
+            (Feed::Samples(samples), None) => Some(samples),
+            (Feed::Silence(_), None) if !watched => None,
+            (feed, transmitter) => {
+                match feed {
+                    Feed::Samples(samples) => input.extend_from_slice(samples),
+                    Feed::Silence(count) => input.resize(count, Complex32::default()),
+                }
+                if let Some(transmitter) = transmitter {
+                    transmitter.apply(&mut input);
+                }
+                Some(&input[..])
+            }
+        };
+        if watched {
+            self.scope.input(samples.unwrap_or_default());
+        }
+        let mut first = true;
         for leg in self.legs.iter_mut().flatten() {
-            match feed {
-                Feed::Samples(samples) => leg.channel.process(samples, &mut leg.waiting),
-                Feed::Silence(count) => leg.channel.flush(count, &mut leg.waiting),
+            let output = match samples {
+                Some(samples) => leg.process(samples),
+                None => leg.flush(feed.len()),
+            };
+            if std::mem::take(&mut first) && watched {
+                self.scope.output(output);
             }
         }
         add(&self.shared.counters.time_samples, feed.len() as u64);
+        self.scope.close(&self.shared.live, self.shared.counters.time_samples.load(Ordering::Relaxed));
+        self.input = input;
     }
 
     /// Makes the legs those of the receivers that listen now; newcomers only where told so.
@@ -132,7 +193,9 @@ impl<'a> Engine<'a> {
             }
             *leg = None;
             if welcome {
-                *leg = Leg::new(&self.shared.config.channel, number, &receiver, self.shared);
+                let rate = self.shared.config.sample_rate_hz;
+                // Settings were checked before they came here.
+                *leg = Leg::new(&self.settings, number, &receiver, rate).ok();
             }
         }
     }
@@ -272,11 +335,10 @@ impl<'a> Engine<'a> {
         let most = ((MOST_WAITING_S * self.shared.config.sample_rate_hz) as usize).clamp(PIECE, 1 << 22);
         let mut overfull = [false; MAX_RECEIVERS];
         for (number, leg) in self.legs.iter_mut().enumerate() {
-            let Some(leg) = leg.as_mut().filter(|leg| leg.waiting.len() > most) else { continue };
+            let Some(leg) = leg.as_mut().filter(|leg| leg.backlog() > most) else { continue };
             overfull[number] = true;
-            let excess = leg.waiting.len() - most / 2;
-            leg.waiting.drain(..excess);
-            leg.index += excess as u64;
+            let excess = leg.backlog() - most / 2;
+            leg.skip(excess);
             add(&self.shared.counters.samples_overflowed, excess as u64);
             // The grant may end before what is left now: the receiver has to hear of the gap.
             let status = self.shared.downlink().skip(number, leg.stay, leg.index);
@@ -285,69 +347,5 @@ impl<'a> Engine<'a> {
             }
         }
         self.drop_silent(overfull);
-    }
-}
-
-impl Leg {
-    fn new(channel: &ChannelConfig, number: usize, receiver: &Receiver, shared: &Shared) -> Option<Self> {
-        let config = ChannelConfig { seed: channel.seed.wrapping_add(number as u64), ..channel.clone() };
-        // The configuration was checked when the air was bound.
-        let channel = Channel::new(config, shared.config.sample_rate_hz).ok()?;
-        Some(Self {
-            address: receiver.address,
-            session: receiver.session,
-            stream: receiver.stream,
-            stay: receiver.stay,
-            channel,
-            waiting: Vec::new(),
-            index: receiver.start,
-        })
-    }
-
-    fn datagram_samples(&self) -> usize {
-        samples_per_datagram(self.address)
-    }
-
-    /// Whether there is something to send: a whole datagram, or anything if `flush`.
-    fn has_datagram(&self, flush: bool) -> bool {
-        self.waiting.len() >= if flush { 1 } else { self.datagram_samples() }
-    }
-
-    /// The grant that the next datagram needs.
-    fn next_end(&self) -> u64 {
-        self.index + self.datagram_samples().min(self.waiting.len()) as u64
-    }
-
-    /// Sends datagrams that end below or at `limit`; returns the samples sent.
-    fn send_below(&mut self, limit: u64, flush: bool, shared: &Shared, bytes: &mut Vec<u8>) -> u64 {
-        let most = self.datagram_samples();
-        let mut from = 0;
-        loop {
-            let count = most.min(self.waiting.len() - from);
-            let wanted = count > 0 && (flush || count == most);
-            if !wanted || self.index + count as u64 > limit {
-                break;
-            }
-            // Nothing here says where a burst begins or ends: a receiver has to find out.
-            let header = Header {
-                kind: Kind::Samples,
-                flags: 0,
-                format: SampleFormat::Cf32,
-                stream: self.stream,
-                session: shared.session,
-                peer_session: self.session,
-                count: 0,
-                first_sample: self.index,
-                limit: 0,
-                sample_rate_hz: shared.config.sample_rate_hz,
-            };
-            write(&header, &self.waiting[from..from + count], bytes);
-            // What cannot be sent is lost, and the receiver sees that from the index.
-            let _ = shared.receivers.send_to(bytes, self.address);
-            self.index += count as u64;
-            from += count;
-        }
-        self.waiting.drain(..from);
-        from as u64
     }
 }

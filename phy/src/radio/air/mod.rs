@@ -16,8 +16,13 @@
 //! channels. The protocol is in `docs/PROTOCOL.md`, "Air datagrams".
 
 mod config;
+mod control;
 mod downlink;
 mod engine;
+mod leg;
+mod loss;
+mod settings;
+mod spectrum;
 mod uplink;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -30,9 +35,14 @@ use super::datagram::{Datagram, Header, MAX_DATAGRAM_BYTES, parse, write};
 use super::udp::{Bound, bind, session, transient};
 pub use config::{AirConfig, AirMonitor, AirStats, Pacing};
 use config::{Counters, add};
+use control::Live;
+pub use control::{AirControl, Spectrum};
 use downlink::Downlink;
 pub use downlink::MAX_RECEIVERS;
 use engine::Engine;
+pub use loss::LinkFaults;
+pub use settings::{AirSettings, ChangeError, MAX_CHANGE_BYTES};
+pub use spectrum::spectrum_db;
 pub use uplink::MAX_TRANSMITTERS;
 use uplink::{Outcome, Uplink};
 
@@ -58,6 +68,7 @@ struct Shared {
     downlink: Mutex<Downlink>,
     downlink_changed: Condvar,
     counters: Arc<Counters>,
+    live: Arc<Live>,
     stop: Arc<AtomicBool>,
 }
 
@@ -88,6 +99,10 @@ impl Air {
                 downlink: Mutex::new(Downlink::new(session, rate, silence)),
                 downlink_changed: Condvar::new(),
                 counters: Arc::default(),
+                live: Arc::new(Live::new(AirSettings {
+                    channel: config.channel.clone(),
+                    faults: config.faults,
+                })),
                 stop: Arc::default(),
                 config,
             },
@@ -113,6 +128,16 @@ impl Air {
     /// A view of the figures while it runs.
     pub fn monitor(&self) -> AirMonitor {
         AirMonitor(Arc::clone(&self.shared.counters))
+    }
+
+    /// A handle by which it can be watched and changed while it runs.
+    pub fn control(&self) -> AirControl {
+        AirControl {
+            live: Arc::clone(&self.shared.live),
+            monitor: self.monitor(),
+            sample_rate_hz: self.shared.config.sample_rate_hz,
+            pacing: self.shared.config.pacing,
+        }
     }
 
     /// Runs until `stop` is raised, which it notices within a few tens of milliseconds.
