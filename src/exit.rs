@@ -75,20 +75,30 @@ fn classify(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<ControlError>() {
             return if matches!(error, ControlError::Key(_)) { USAGE } else { UNAVAILABLE };
         }
-        if cause.is::<RadioError>() {
-            return UNAVAILABLE;
+        if let Some(error) = cause.downcast_ref::<RadioError>() {
+            return radio(error);
         }
         // Transparent errors do not show up in the chain themselves.
         match cause.downcast_ref::<TransmitterError>() {
-            Some(TransmitterError::Control(_) | TransmitterError::Radio(_)) => return UNAVAILABLE,
+            Some(TransmitterError::Control(_)) => return UNAVAILABLE,
+            Some(TransmitterError::Radio(error)) => return radio(error),
             Some(TransmitterError::Model(_)) => return USAGE,
             _ => {}
         }
         match cause.downcast_ref::<ReceiverError>() {
-            Some(ReceiverError::Control(_) | ReceiverError::Radio(_)) => return UNAVAILABLE,
+            Some(ReceiverError::Control(_)) => return UNAVAILABLE,
+            Some(ReceiverError::Radio(error)) => return radio(error),
             Some(ReceiverError::Model(_)) => return USAGE,
             _ => {}
         }
     }
     FAILED
+}
+
+/// A radio that cannot be what was asked for is wrong usage; one that is not there may come back.
+fn radio(error: &RadioError) -> u8 {
+    match error {
+        RadioError::NotBuilt { .. } | RadioError::Setting { .. } => USAGE,
+        _ => UNAVAILABLE,
+    }
 }

@@ -16,6 +16,7 @@ mod models;
 mod phy_bench;
 mod phy_curve;
 mod quality;
+mod radio_choice;
 mod receiver;
 mod semantics;
 mod send;

@@ -2,9 +2,10 @@
 
 use clap::Args as ClapArgs;
 use semcast_common::config::Overrides;
+use semcast_phy::radio::soapy::Direction;
 use semcast_receiver::daemon::{self, Link, Settings};
 
-use crate::flags;
+use crate::{flags, radio_choice};
 
 /// Run a receiver: takes samples from the air, and gives pictures and text to `semcast watch`
 #[derive(ClapArgs)]
@@ -22,8 +23,10 @@ pub struct Args {
     #[command(flatten)]
     child: flags::Child,
     /// UDP address of the air that gives samples
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "radio")]
     air: Option<String>,
+    #[command(flatten)]
+    radio: radio_choice::RadioChoice,
     /// QUIC address of the transmitter
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
@@ -47,16 +50,23 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     overrides
         .set("--device", "receiver.device", args.device.device.clone())
         .set("--air", "air.receive_addr", args.air.clone())
+        // Over a radio in a file, too.
+        .set("--air", "receiver.radio", args.air.as_ref().map(|air| format!("udp:{air}")))
         .set("--connect", "control.connect", args.connect.clone())
         .set("--watch-listen", "control.watch_listen", args.watch_listen.clone())
         .set("--output-dir", "receiver.output_dir", args.output_dir.clone())
         .set("--no-feedback", "control.feedback", args.no_feedback.then_some(false));
+    args.radio.add_to(Direction::Receive, &mut overrides);
     let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
     args.child.set_clock();
+    let radio = radio_choice::radio(&config, Direction::Receive)?;
+    if args.radio.dry_run {
+        return radio_choice::dry_run(&radio, Direction::Receive);
+    }
     let (identity, peers) = flags::keys(&config)?;
     let settings = Settings {
         name: "receiver".into(),
-        air: flags::address(&config.air.receive_addr)?,
+        radio,
         numerology: flags::numerology(&config)?,
         link: config.control.feedback.then(|| Link { transmitter: config.control.connect.clone() }),
         watch: flags::address(&config.control.watch_listen)?,

@@ -2,9 +2,10 @@
 
 use clap::Args as ClapArgs;
 use semcast_common::config::Overrides;
+use semcast_phy::radio::soapy::Direction;
 use semcast_transmitter::daemon::{self, Settings};
 
-use crate::flags;
+use crate::{flags, radio_choice};
 
 /// Run a transmitter: takes pictures and text from `semcast send`, and puts them on the air
 #[derive(ClapArgs)]
@@ -24,8 +25,10 @@ pub struct Args {
     #[command(flatten)]
     child: flags::Child,
     /// UDP address of the air that takes samples
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "radio")]
     air: Option<String>,
+    #[command(flatten)]
+    radio: radio_choice::RadioChoice,
     /// QUIC address to listen on for receivers and `semcast send`
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -47,14 +50,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     overrides
         .set("--device", "transmitter.device", args.device.device.clone())
         .set("--air", "air.transmit_addr", args.air.clone())
+        // Over a radio in a file, too.
+        .set("--air", "transmitter.radio", args.air.as_ref().map(|air| format!("udp:{air}")))
         .set("--listen", "control.listen", args.listen.clone())
         .set("--no-feedback", "control.feedback", args.no_feedback.then_some(false));
+    args.radio.add_to(Direction::Transmit, &mut overrides);
     let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
     args.child.set_clock();
+    let radio = radio_choice::radio(&config, Direction::Transmit)?;
+    if args.radio.dry_run {
+        return radio_choice::dry_run(&radio, Direction::Transmit);
+    }
     let (identity, peers) = flags::keys(&config)?;
     let settings = Settings {
         name: "transmitter".into(),
-        air: flags::address(&config.air.transmit_addr)?,
+        radio,
         numerology: flags::numerology(&config)?,
         control: flags::address(&config.control.listen)?,
         identity,

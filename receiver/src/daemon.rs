@@ -25,10 +25,7 @@ use semcast_common::{
 use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
 use semcast_phy::{
     numerology::Numerology,
-    radio::{
-        RadioError,
-        udp::{UdpSource, UdpSourceConfig},
-    },
+    radio::{RadioError, open::Radio},
     receive::Demodulator,
 };
 use thiserror::Error;
@@ -58,8 +55,8 @@ pub struct Link {
 pub struct Settings {
     /// Name that the other ends see.
     pub name: String,
-    /// Where the air gives samples.
-    pub air: SocketAddr,
+    /// What samples come from.
+    pub radio: Radio,
     /// The OFDM grid.
     pub numerology: Numerology,
     /// The control link; without it the link works one way.
@@ -129,7 +126,7 @@ pub async fn run(
     let watch_address = watchers.local_address()?;
     let stopping = Arc::new(AtomicBool::new(false));
 
-    let radio = UdpSource::connect(UdpSourceConfig::new(settings.air, settings.numerology.sample_rate_hz))?;
+    let radio = settings.radio.source(settings.numerology.sample_rate_hz)?;
     let demodulator = Demodulator::new(settings.numerology);
     let activity = Activity::default();
     let (frames, mut heard_frames) = mpsc::channel::<HeardFrame>(MAX_FRAMES);

@@ -9,6 +9,7 @@
 //! - `memory`: how much a large photo takes.
 //! - [`metrics`]: figures of pictures in files.
 //! - [`refused`]: content and settings that the command line refuses.
+//! - `soapy`, with that feature: the same daemons over devices of SoapySDR, which the module `deploy/soapy-air` makes of an air.
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
 
 mod clocks;
@@ -23,3 +24,5 @@ mod memory;
 mod metrics;
 mod refused;
 mod regions;
+#[cfg(feature = "soapysdr")]
+mod soapy;

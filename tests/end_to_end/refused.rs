@@ -150,3 +150,23 @@ async fn help_names_units() {
         }
     }
 }
+
+/// A radio that is none, and one that this build does not have, are told with what there is.
+#[tokio::test]
+async fn radios_that_are_none_are_refused() {
+    for name in ["transmitter", "receiver"] {
+        for (flags, part) in [
+            (&["--radio", "hackrf"][..], "udp:HOST:PORT"),
+            (&["--radio", "soapy:serial=1"], "driver="),
+            (&["--radio", "udp:localhost"], "HOST:PORT"),
+            (&["--radio", "soapy:driver=none", "--gain", "much"], "LNA=32,VGA=20"),
+            (&["--radio", "soapy:driver=none", "--level", "3"], "-60 to 0"),
+            #[cfg(not(feature = "soapysdr"))]
+            (&["--radio", "soapy:driver=hackrf", "--dry-run"], "--features soapysdr"),
+        ] {
+            let mut command = program();
+            command.arg(name).args(flags);
+            run(command).await.expect_code(2).expect_errors(&[part]);
+        }
+    }
+}

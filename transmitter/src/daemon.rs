@@ -20,10 +20,7 @@ use semcast_common::{
 use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
 use semcast_phy::{
     numerology::Numerology,
-    radio::{
-        RadioError,
-        udp::{UdpSink, UdpSinkConfig},
-    },
+    radio::{RadioError, open::Radio},
     transmit::Modulator,
 };
 use thiserror::Error;
@@ -49,8 +46,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Name that the other ends see.
     pub name: String,
-    /// Where the air takes samples.
-    pub air: SocketAddr,
+    /// What samples leave through.
+    pub radio: Radio,
     /// The OFDM grid.
     pub numerology: Numerology,
     /// Where receivers and `send` clients connect.
@@ -124,12 +121,8 @@ pub async fn run(
         .map(|id| semcast_models::system(id, &device, &settings.options))
         .collect::<Result<Vec<Box<dyn System>>, _>>()?;
     let stopping = Arc::new(AtomicBool::new(false));
-    let config = UdpSinkConfig {
-        stream: stream(&settings.identity),
-        stop: stopping.clone(),
-        ..UdpSinkConfig::new(settings.air, settings.numerology.sample_rate_hz)
-    };
-    let radio = UdpSink::connect(config)?;
+    let rate = settings.numerology.sample_rate_hz;
+    let radio = settings.radio.sink(rate, stream(&settings.identity), stopping.clone())?;
 
     let hello = Hello::new(Role::Transmitter, settings.name)
         .with_systems(systems.iter().map(|system| (system.id(), system.model())))

@@ -87,6 +87,44 @@ pub const KEYS: &[Key] = &[
     key("air.adc_full_scale_db", "its full scale over the mean amplitude, in dB", Rule::Real(-60.0, 60.0)),
     key("air.loss", "share of the datagrams to receivers that are lost", Rule::Real(0.0, 0.9)),
     key("air.loss_burst", "datagrams that are lost in a row, on average", Rule::Real(1.0, 1000.0)),
+    key("soapy.frequency_hz", "centre of the signal, in Hz", Rule::Real(0.0, 300e9)),
+    key("soapy.transmit_gain", "gain of a transmitter in dB: 20, or stages such as VGA=20,AMP=0", Rule::Text),
+    key(
+        "soapy.receive_gain",
+        "gain of a receiver in dB: 40, stages such as LNA=16,VGA=20, or auto",
+        Rule::Text,
+    ),
+    key("soapy.transmit_antenna", "antenna port of a transmitter", Rule::Text),
+    key("soapy.receive_antenna", "antenna port of a receiver", Rule::Text),
+    key("soapy.bandwidth_hz", "analog filter, in Hz", Rule::Real(1.0, 300e9)),
+    key(
+        "soapy.offset_hz",
+        "distance of the oscillator from the signal in Hz, for devices that shift digitally",
+        Rule::Real(-100e6, 100e6),
+    ),
+    key(
+        "soapy.correction_ppm",
+        "correction of the device's reference clock, in ppm",
+        Rule::Real(-200.0, 200.0),
+    ),
+    key(
+        "soapy.format",
+        "samples of the device, instead of its own format",
+        Rule::Choice(&["cs8", "cs16", "cf32"]),
+    ),
+    key("soapy.level_dbfs", "mean level of what is sent, in dB of full scale", Rule::Real(-60.0, 0.0)),
+    key("soapy.channel", "channel of the device", Rule::Whole(0, 63)),
+    key("soapy.dc_filter", "false: the mean of what is received is not taken out", Rule::Switch),
+    key(
+        "soapy.pad_buffers",
+        "buffers of silence before each burst, and one behind, instead of what the device is known to need",
+        Rule::Whole(0, 64),
+    ),
+    key(
+        "soapy.ahead_ms",
+        "bursts carry a time so many ms ahead, on devices that keep time; 0: as soon as possible",
+        Rule::Whole(0, 10_000),
+    ),
     key("control.listen", "QUIC address on which the transmitter listens", Rule::Address),
     key("control.connect", "QUIC address of the transmitter, for receivers and `send`", Rule::Address),
     key(
@@ -97,6 +135,11 @@ pub const KEYS: &[Key] = &[
     key("control.key", "private key file made by `semcast keygen`", Rule::Text),
     key("control.peers", "trusted peers: fingerprints or certificate files", Rule::TextList),
     key("control.feedback", "false: transmit one way, without any control link", Rule::Switch),
+    key(
+        "transmitter.radio",
+        "what it sends through: udp:HOST:PORT (an air; the default is that of air.transmit_addr) or soapy:driver=NAME,key=value,...",
+        Rule::Text,
+    ),
     key(
         "transmitter.system",
         "classical, ae, vae, vscc, sct-modular or sct-integrated",
@@ -134,6 +177,11 @@ pub const KEYS: &[Key] = &[
     ),
     key("transmitter.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
     key("transmitter.max_resends", "most rounds of resending", Rule::Whole(0, 100)),
+    key(
+        "receiver.radio",
+        "what it listens to: udp:HOST:PORT (an air; the default is that of air.receive_addr) or soapy:driver=NAME,key=value,...",
+        Rule::Text,
+    ),
     key("receiver.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
     key("receiver.output_dir", "folder for what arrives", Rule::Text),
     key(

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 pub use keys::{KEYS, Key};
 pub use sections::{
     Ae, Air, Allocation, Config, Control, Log, ModelDevice, Pacing, Radio, Receiver, Sct, Segmentation,
-    Transform, Transmitter,
+    Soapy, Transform, Transmitter,
 };
 pub use value::Rule;
 

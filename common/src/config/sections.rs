@@ -15,6 +15,8 @@ pub struct Config {
     pub radio: Radio,
     /// The emulated air, as server and for its clients.
     pub air: Air,
+    /// Devices of SoapySDR.
+    pub soapy: Soapy,
     /// The control link.
     pub control: Control,
     /// The transmitter.
@@ -163,6 +165,69 @@ impl Default for Air {
     }
 }
 
+/// Devices of SoapySDR; what is not set stays as the driver has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Soapy {
+    /// Centre of the signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_hz: Option<f64>,
+    /// Gain of transmitters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmit_gain: Option<String>,
+    /// Gain of receivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_gain: Option<String>,
+    /// Antenna of transmitters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmit_antenna: Option<String>,
+    /// Antenna of receivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_antenna: Option<String>,
+    /// Analog filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth_hz: Option<f64>,
+    /// Oscillator beside the signal.
+    pub offset_hz: f64,
+    /// Correction of the reference clock.
+    pub correction_ppm: f64,
+    /// Sample format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Mean level of what is sent.
+    pub level_dbfs: f64,
+    /// Channel.
+    pub channel: usize,
+    /// Whether the mean is taken out.
+    pub dc_filter: bool,
+    /// Silence around bursts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pad_buffers: Option<usize>,
+    /// Time of bursts.
+    pub ahead_ms: u32,
+}
+
+impl Default for Soapy {
+    fn default() -> Self {
+        Self {
+            frequency_hz: None,
+            transmit_gain: None,
+            receive_gain: None,
+            transmit_antenna: None,
+            receive_antenna: None,
+            bandwidth_hz: None,
+            offset_hz: 0.0,
+            correction_ppm: 0.0,
+            format: None,
+            level_dbfs: -12.0,
+            channel: 0,
+            dc_filter: true,
+            pad_buffers: None,
+            ahead_ms: 0,
+        }
+    }
+}
+
 /// The control link.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -240,6 +305,9 @@ pub enum Allocation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transmitter {
+    /// What it sends through; without one, the air.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radio: Option<String>,
     /// The system to use unless a client asks for another.
     pub system: SystemId,
     /// How `vae` and `vscc` tell the variance of their values.
@@ -265,6 +333,7 @@ pub struct Transmitter {
 impl Default for Transmitter {
     fn default() -> Self {
         Self {
+            radio: None,
             system: SystemId::Ae,
             variance: VarianceChoice::Fixed,
             cbr: 0.0625,
@@ -282,6 +351,9 @@ impl Default for Transmitter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receiver {
+    /// What it listens to; without one, the air.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radio: Option<String>,
     /// Where models run.
     pub device: ModelDevice,
     /// Folder for what arrives; nothing is written without one.
@@ -291,7 +363,7 @@ pub struct Receiver {
 
 impl Default for Receiver {
     fn default() -> Self {
-        Self { device: ModelDevice::Auto, output_dir: None }
+        Self { radio: None, device: ModelDevice::Auto, output_dir: None }
     }
 }
 

@@ -4,15 +4,22 @@
 //! - [`udp`]: both, as clients of an emulated air.
 //! - [`air`]: that air, a server which passes bursts through a [`channel`](crate::channel).
 //! - [`datagram`]: what they say to each other.
+//! - [`soapy`]: both, as devices of SoapySDR.
+//! - [`RadioAddress`]: which of these a user means; [`open`]: opens it.
 
+mod address;
 pub mod air;
 pub mod datagram;
+pub mod open;
+pub mod soapy;
 pub mod udp;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use num_complex::Complex32;
+
+pub use address::{AddressError, RadioAddress};
 
 use crate::channel::ChannelError;
 
@@ -44,6 +51,33 @@ pub enum RadioError {
         address: SocketAddr,
         /// Times it was tried from its beginning.
         attempts: u32,
+    },
+    /// This build has no SoapySDR.
+    #[error(
+        "soapy:{device}: this semcast was built without SoapySDR: install it (Debian: libsoapysdr-dev and pkg-config) \
+         and build with `cargo build --release --features soapysdr`"
+    )]
+    NotBuilt {
+        /// What was asked for.
+        device: String,
+    },
+    /// A device does not do what it is told.
+    #[error("soapy:{device}: cannot {doing}: {reason}")]
+    Device {
+        /// Its arguments.
+        device: String,
+        /// What it was told.
+        doing: &'static str,
+        /// What its driver says.
+        reason: String,
+    },
+    /// A device cannot be set as asked.
+    #[error("soapy:{device}: {reason}")]
+    Setting {
+        /// Its arguments.
+        device: String,
+        /// Which setting, and what there is.
+        reason: soapy::plan::PlanError,
     },
     /// The stop flag was raised meanwhile.
     #[error("stopped")]
@@ -84,6 +118,12 @@ pub trait RadioSink {
     fn send_burst(&mut self, samples: &[Complex32]) -> Result<(), RadioError>;
 }
 
+impl<S: RadioSink + ?Sized> RadioSink for Box<S> {
+    fn send_burst(&mut self, samples: &[Complex32]) -> Result<(), RadioError> {
+        (**self).send_burst(samples)
+    }
+}
+
 /// What one call of [`RadioSource::receive`] brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Received {
@@ -110,5 +150,15 @@ pub trait RadioSource {
     /// Whether what is sent from now on will be heard. A radio that is open always hears.
     fn hears(&self) -> bool {
         true
+    }
+}
+
+impl<S: RadioSource + ?Sized> RadioSource for Box<S> {
+    fn receive(&mut self, out: &mut Vec<Complex32>) -> Result<Received, RadioError> {
+        (**self).receive(out)
+    }
+
+    fn hears(&self) -> bool {
+        (**self).hears()
     }
 }

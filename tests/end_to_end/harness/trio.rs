@@ -62,6 +62,33 @@ struct Places {
     watch: SocketAddr,
 }
 
+/// What the daemons are told beside their addresses. `{transmit}` and `{receive}` stand for the air's ports.
+#[derive(Clone, Default)]
+pub struct Flags {
+    pub air: Vec<String>,
+    pub transmitter: Vec<String>,
+    pub receiver: Vec<String>,
+}
+
+impl Flags {
+    /// The air alone is told something; the others use it by UDP.
+    pub fn of_air(air: &[&str]) -> Self {
+        Self {
+            air: air.iter().map(ToString::to_string).collect(),
+            transmitter: ["--air", "{transmit}"].map(String::from).into(),
+            receiver: ["--air", "{receive}"].map(String::from).into(),
+        }
+    }
+
+    fn placed(flags: &[String], places: &Places) -> Vec<String> {
+        let [transmit, receive] = [places.transmit, places.receive].map(|address| address.to_string());
+        flags
+            .iter()
+            .map(|flag| flag.replace("{transmit}", &transmit).replace("{receive}", &receive))
+            .collect()
+    }
+}
+
 /// The daemons and a client of the receiver.
 pub struct Trio {
     pub folder: TempDir,
@@ -72,8 +99,7 @@ pub struct Trio {
     pub transmitter: Daemon,
     pub receiver: Daemon,
     places: Places,
-    air_flags: Vec<String>,
-    receiver_flags: Vec<String>,
+    flags: Flags,
     /// Hears what arrives.
     pub watcher: ControlConnection,
 }
@@ -81,24 +107,22 @@ pub struct Trio {
 impl Trio {
     /// Starts them and waits until the link is up.
     pub async fn start(air_flags: &[&str]) -> Self {
-        Self::start_with(air_flags, &[]).await
+        Self::start_with(Flags::of_air(air_flags)).await
     }
 
-    /// The same, with more flags for the receiver.
-    pub async fn start_with(air_flags: &[&str], receiver_flags: &[&str]) -> Self {
+    /// The same, with flags for all three.
+    pub async fn start_with(flags: Flags) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let transmitter_key = Key::make(folder.path(), "transmitter").await;
         let receiver_key = Key::make(folder.path(), "receiver").await;
         let client_key = Key::make(folder.path(), "client").await;
         let [transmit, receive, control, watch] = free_addresses();
         let places = Places { transmit, receive, control, watch };
-        let air_flags: Vec<String> = air_flags.iter().map(ToString::to_string).collect();
-        let receiver_flags: Vec<String> = receiver_flags.iter().map(ToString::to_string).collect();
 
-        let air = start_air(&places, &air_flags).await;
-        let transmitter = start_transmitter(&places, &transmitter_key, &[&receiver_key, &client_key]).await;
-        let receiver =
-            start_receiver(&places, &receiver_key, &[&transmitter_key, &client_key], &receiver_flags).await;
+        let air = start_air(&places, &flags).await;
+        let transmitter =
+            start_transmitter(&places, &flags, &transmitter_key, &[&receiver_key, &client_key]).await;
+        let receiver = start_receiver(&places, &flags, &receiver_key, &[&transmitter_key, &client_key]).await;
         let watcher = watcher(places.watch, &client_key, &receiver_key).await;
         let mut trio = Self {
             folder,
@@ -109,8 +133,7 @@ impl Trio {
             transmitter,
             receiver,
             places,
-            air_flags,
-            receiver_flags,
+            flags,
             watcher,
         };
         trio.wait_until_up().await;
@@ -120,14 +143,34 @@ impl Trio {
     /// Kills the air and starts it again.
     pub async fn restart_air(&mut self) {
         self.air.kill();
-        self.air = start_air(&self.places, &self.air_flags).await;
+        self.start_air_again().await;
+    }
+
+    /// Starts the air that was killed.
+    pub async fn start_air_again(&mut self) {
+        self.air = start_air(&self.places, &self.flags).await;
+    }
+
+    /// Waits until the receiver hears the air, or no longer does.
+    #[cfg(feature = "soapysdr")]
+    pub async fn wait_until_hearing(&mut self, hearing: bool) {
+        let watcher = &mut self.watcher;
+        within("the receiver hears otherwise", async {
+            loop {
+                match watcher.receive().await.expect("the receiver stays").expect("news").message {
+                    ControlMessage::Status(status) if status.hearing == hearing => return,
+                    _ => {}
+                }
+            }
+        })
+        .await;
     }
 
     /// Kills the transmitter and starts it again; waits until the receiver has found it.
     pub async fn restart_transmitter(&mut self) {
         self.transmitter.kill();
         let peers = [&self.receiver_key, &self.client_key];
-        self.transmitter = start_transmitter(&self.places, &self.transmitter_key, &peers).await;
+        self.transmitter = start_transmitter(&self.places, &self.flags, &self.transmitter_key, &peers).await;
         let watcher = &mut self.watcher;
         within("the receiver finds the transmitter", async {
             loop {
@@ -144,7 +187,7 @@ impl Trio {
     pub async fn restart_receiver(&mut self) {
         self.receiver.kill();
         let peers = [&self.transmitter_key, &self.client_key];
-        self.receiver = start_receiver(&self.places, &self.receiver_key, &peers, &self.receiver_flags).await;
+        self.receiver = start_receiver(&self.places, &self.flags, &self.receiver_key, &peers).await;
         self.watcher = watcher(self.places.watch, &self.client_key, &self.receiver_key).await;
         self.wait_until_up().await;
     }
@@ -207,6 +250,12 @@ impl Trio {
         self.transfer_by_way_of(picture, options, None).await
     }
 
+    /// Sends a picture and returns it as it arrived.
+    #[cfg(feature = "soapysdr")]
+    pub async fn received(&mut self, picture: &Picture, options: SendOptions) -> Picture {
+        self.transfer_whole(picture, options, None).await.1
+    }
+
     /// The same, through another address.
     pub async fn transfer_by_way_of(
         &mut self,
@@ -214,6 +263,15 @@ impl Trio {
         options: SendOptions,
         by_way_of: Option<SocketAddr>,
     ) -> Arrived {
+        self.transfer_whole(picture, options, by_way_of).await.0
+    }
+
+    async fn transfer_whole(
+        &mut self,
+        picture: &Picture,
+        options: SendOptions,
+        by_way_of: Option<SocketAddr>,
+    ) -> (Arrived, Picture) {
         let bytes = file::encode_png(picture).expect("a picture file");
         let mut submission = self.submit(SubmitKind::PictureFile, bytes, options, by_way_of).await;
         let report = submission.outcome().await.expect("a connection").expect("a report");
@@ -235,7 +293,7 @@ impl Trio {
         let received = Picture::new(width, height, content.into()).expect("a picture");
         let psnr_db = psnr_db(picture, &received);
         assert!(psnr_db >= LEAST_PSNR_DB, "{psnr_db} dB");
-        arrived
+        (arrived, received)
     }
 
     async fn wait_until_up(&mut self) {
@@ -287,31 +345,28 @@ impl Submission {
     }
 }
 
-async fn start_air(places: &Places, flags: &[String]) -> Daemon {
+async fn start_air(places: &Places, flags: &Flags) -> Daemon {
     let (transmit, receive) = (places.transmit.to_string(), places.receive.to_string());
     let mut arguments = vec!["--transmit-addr".into(), transmit, "--receive-addr".into(), receive];
-    arguments.extend_from_slice(flags);
+    arguments.extend_from_slice(&flags.air);
     Daemon::start("air", &arguments).await
 }
 
-async fn start_transmitter(places: &Places, key: &Key, peers: &[&Key]) -> Daemon {
+async fn start_transmitter(places: &Places, flags: &Flags, key: &Key, peers: &[&Key]) -> Daemon {
     let mut arguments = key.flags(peers);
-    for (flag, value) in [("--air", places.transmit), ("--listen", places.control)] {
-        arguments.extend([flag.to_string(), value.to_string()]);
-    }
+    arguments.extend(["--listen".to_string(), places.control.to_string()]);
+    arguments.extend(Flags::placed(&flags.transmitter, places));
     arguments.extend(["--device", "cpu"].map(String::from));
     Daemon::start("transmitter", &arguments).await
 }
 
-async fn start_receiver(places: &Places, key: &Key, peers: &[&Key], flags: &[String]) -> Daemon {
+async fn start_receiver(places: &Places, flags: &Flags, key: &Key, peers: &[&Key]) -> Daemon {
     let mut arguments = key.flags(peers);
-    for (flag, value) in
-        [("--air", places.receive), ("--connect", places.control), ("--watch-listen", places.watch)]
-    {
+    for (flag, value) in [("--connect", places.control), ("--watch-listen", places.watch)] {
         arguments.extend([flag.to_string(), value.to_string()]);
     }
+    arguments.extend(Flags::placed(&flags.receiver, places));
     arguments.extend(["--device", "cpu"].map(String::from));
-    arguments.extend_from_slice(flags);
     Daemon::start("receiver", &arguments).await
 }
 
