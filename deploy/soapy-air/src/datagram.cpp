@@ -122,8 +122,9 @@ void compose(const Header &header, const Sample *samples, std::size_t count, std
     put(bytes + 12, header.session);
     put(bytes + 16, header.peer_session);
     put(bytes + 20, static_cast<std::uint16_t>(count));
-    put(bytes + 24, header.first_sample);
-    put(bytes + 32, header.limit);
+    // No sound air gets there; one that names such indices is not answered with worse.
+    put(bytes + 24, std::min(header.first_sample, LARGEST_INDEX));
+    put(bytes + 32, std::min(header.limit, LARGEST_INDEX));
     std::uint64_t rate = 0;
     std::memcpy(&rate, &header.sample_rate_hz, sizeof rate);
     put(bytes + 40, rate);

@@ -156,7 +156,7 @@ bool Transmitter::begin() {
         }
         // Time stands still between bursts: silence in front puts the burst where it belongs.
         zeros_ = static_cast<std::uint64_t>(*time - earliest);
-        begins_at_ = static_cast<std::uint64_t>(*time);
+        begins_at_ = static_cast<std::uint64_t>(earliest);
     }
     ask();
     return true;

@@ -76,7 +76,7 @@ private:
     std::uint64_t start_ = 0;
     std::uint64_t limit_ = 0;
     std::uint64_t zeros_ = 0;
-    std::optional<std::uint64_t> begins_at_;
+    std::optional<std::uint64_t> begins_at_; // sample at which a timed burst begins, with the silence in front
     bool all_sent_ = false;
     bool starved_ = false;
     std::int64_t heard_ms_ = 0;

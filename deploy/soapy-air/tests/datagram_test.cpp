@@ -1,22 +1,15 @@
 // The parser of datagrams: what was written is read, and no bytes whatever do harm. Run under -fsanitize=address,undefined by .ci/run.
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <random>
 #include <vector>
 
+#include "check.hpp"
 #include "datagram.hpp"
 #include "samples.hpp"
 
 namespace {
-
-void expect(bool holds, const char *what) {
-    if (!holds) {
-        std::fprintf(stderr, "does not hold: %s\n", what);
-        std::exit(1);
-    }
-}
 
 air::Header header_of(air::Kind kind) {
     air::Header header;
