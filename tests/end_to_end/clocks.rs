@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::harness::{Trio, program, run};
+use crate::harness::{Flags, Trio, program, run};
 
 /// How far the receiver's clock is ahead: more than any latency here.
 const AHEAD_US: i64 = 3_600_000_000;
@@ -18,7 +18,9 @@ fn number(report: &Value, path: &str) -> f64 {
 #[tokio::test]
 async fn one_way_latencies_are_right_although_a_clock_is_wrong() {
     let shift = AHEAD_US.to_string();
-    let trio = Trio::start_with(&["--channel", "awgn", "--snr", "15"], &["--shift-clock-us", &shift]).await;
+    let mut flags = Flags::of_air(&["--channel", "awgn", "--snr", "15"]);
+    flags.receiver.extend(["--shift-clock-us".to_string(), shift]);
+    let trio = Trio::start_with(flags).await;
     let reports = trio.folder.path().join("reports.jsonl");
     let summary = trio.folder.path().join("summary.json");
     let mut command = program();

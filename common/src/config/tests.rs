@@ -24,6 +24,13 @@ fn every_key_is_a_field_and_every_field_has_a_key() {
     full.sct.segmentation_weights = Some("c".into());
     full.sct.classifier = Some("d".into());
     full.sct.machine_weights = Some("e".into());
+    (full.air.dac_bits, full.air.adc_bits) = (Some(8), Some(8));
+    (full.air.agc_range_db, full.air.dc_offset_db) = (Some(30.0), Some(-20.0));
+    (full.transmitter.radio, full.receiver.radio) = (Some("f".into()), Some("g".into()));
+    (full.soapy.frequency_hz, full.soapy.bandwidth_hz) = (Some(433e6), Some(2e6));
+    (full.soapy.transmit_gain, full.soapy.receive_gain) = (Some("20".into()), Some("auto".into()));
+    (full.soapy.transmit_antenna, full.soapy.receive_antenna) = (Some("h".into()), Some("i".into()));
+    (full.soapy.format, full.soapy.pad_buffers) = (Some("cs8".into()), Some(2));
     let table = full.to_table();
     let mut fields = 0;
     for (section, entries) in &table {

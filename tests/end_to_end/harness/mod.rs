@@ -11,9 +11,7 @@ use std::{future::Future, time::Duration};
 pub use daemon::Daemon;
 pub use files::{bomb, letters, psnr_db, scene};
 pub use run::{Finished, loopback, loopback_under, program, run};
-#[cfg(feature = "soapysdr")]
-pub use trio::Flags;
-pub use trio::{Key, Trio};
+pub use trio::{Flags, Key, Trio};
 
 /// Longer than anything takes on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(90);
