@@ -1,5 +1,7 @@
 //! `semcast air`: the emulated channel.
 
+mod http;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -29,24 +31,31 @@ pub struct Args {
     /// UDP address that gives samples to receivers
     #[arg(long, value_name = "HOST:PORT")]
     receive_addr: Option<String>,
+    /// Address of a page and an interface over HTTP, to watch and change the channel while it runs; there is no
+    /// authentication
+    #[arg(long, value_name = "HOST:PORT")]
+    http: Option<String>,
 }
 
 /// Runs it until it is stopped, and logs what passed through.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let mut overrides = Overrides::new();
     args.channel.add_to(&mut overrides);
-    overrides.set("--transmit-addr", "air.transmit_addr", args.transmit_addr.clone()).set(
-        "--receive-addr",
-        "air.receive_addr",
-        args.receive_addr.clone(),
-    );
+    overrides
+        .set("--transmit-addr", "air.transmit_addr", args.transmit_addr.clone())
+        .set("--receive-addr", "air.receive_addr", args.receive_addr.clone())
+        .set("--http", "air.http", args.http.clone());
     let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
     let air = Air::bind(air_config(&config)?)?;
-    flags::announce("air", &[("transmit", air.transmit_address()?), ("receive", air.receive_address()?)]);
+    let runtime = flags::runtime()?;
+    let mut addresses = vec![("transmit", air.transmit_address()?), ("receive", air.receive_address()?)];
+    if let Some(address) = &config.air.http {
+        addresses.push(("http", http::serve(flags::address(address)?, &air.control())?));
+    }
+    flags::announce("air", &addresses);
 
     let stop = Arc::new(AtomicBool::new(false));
     let raised = stop.clone();
-    let runtime = flags::runtime()?;
     runtime.spawn(async move {
         flags::stop_signal(args.child.until_input_closes).await;
         raised.store(true, Ordering::Relaxed);

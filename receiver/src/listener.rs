@@ -24,6 +24,8 @@ use crate::combining::Combiner;
 
 /// Samples that are demodulated at a time.
 const PIECE_SAMPLES: usize = 8192;
+/// Longest gap in samples that silence is put into; behind a longer one reception begins anew.
+const MOST_FILLED: u64 = 16_384;
 /// How long the thread waits after an error of the radio before it tries again.
 const RADIO_PAUSE: Duration = Duration::from_millis(200);
 
@@ -100,9 +102,14 @@ pub fn listen(
         if received.lost_before > 0 {
             tracing::warn!(samples = received.lost_before, "samples were lost before the receiver");
         }
-        if received.restarted || received.lost_before > 0 {
+        let short = received.lost_before <= MOST_FILLED;
+        if received.restarted || !short {
             demodulator.restart(position);
             marks = Marks::default();
+        } else if received.lost_before > 0 {
+            // Silence in place of a short gap: a frame around it keeps its time, and most of what it carries.
+            let gap = std::iter::repeat_n(Complex32::default(), received.lost_before as usize);
+            samples.splice(..0, gap);
         }
         if received.samples == 0 {
             continue;

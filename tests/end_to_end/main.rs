@@ -2,6 +2,7 @@
 //!
 //! - [`loopback`]: pictures and text over the channel, and what the report says of them.
 //! - [`clocks`]: latencies between hosts whose clocks differ.
+//! - [`air`]: the emulated channel as a process, changed over HTTP.
 //! - [`daemons`]: `transmitter`, `air` and `receiver` with `send` and `watch`; each killed and started again.
 //! - [`evaluate`]: a race of systems, its files, and that it goes on where it was.
 //! - [`hostile`]: datagrams, keys and files that nobody should send.
@@ -12,6 +13,7 @@
 //! - `soapy`, with that feature: the same daemons over devices of SoapySDR, which the module `deploy/soapy-air` makes of an air.
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
 
+mod air;
 mod clocks;
 mod daemons;
 mod evaluate;

@@ -39,6 +39,7 @@ pub const KEYS: &[Key] = &[
     key("radio.resource_blocks", "occupied blocks of 12 subcarriers", Rule::Whole(2, 298)),
     key("air.transmit_addr", "UDP address that takes samples from transmitters", Rule::Address),
     key("air.receive_addr", "UDP address that gives samples to receivers", Rule::Address),
+    key("air.http", "TCP address of the air's page and HTTP interface; not set: none", Rule::Address),
     key("air.snr_db", "Es/N0 per resource element at the receiver, in dB", Rule::Real(-30.0, 100.0)),
     key(
         "air.channel",

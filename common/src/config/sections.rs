@@ -69,6 +69,9 @@ pub struct Air {
     pub transmit_addr: String,
     /// Where receivers ask for samples.
     pub receive_addr: String,
+    /// Where the air serves its page and its HTTP interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
     /// Es/N0 per resource element.
     pub snr_db: f64,
     /// Channel model by name.
@@ -134,6 +137,7 @@ impl Default for Air {
         Self {
             transmit_addr: "127.0.0.1:4810".into(),
             receive_addr: "127.0.0.1:4811".into(),
+            http: None,
             snr_db: 15.0,
             channel: "multipath".into(),
             doppler_hz: 0.0,

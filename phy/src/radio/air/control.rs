@@ -144,17 +144,30 @@ impl AirControl {
     /// # Errors
     /// [`ChangeError`]; nothing is changed then.
     pub fn change(&self, change: &[u8]) -> Result<AirSettings, ChangeError> {
-        let mut settings = lock(&self.live.settings);
+        let settings = lock(&self.live.settings);
         let after = settings.merged(change, self.sample_rate_hz)?;
+        self.set(settings, after.clone());
+        Ok(after)
+    }
+
+    /// Sets all settings, from the next samples on; what the JSON does not name has its default then.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing is changed then.
+    pub fn replace(&self, settings: &[u8]) -> Result<AirSettings, ChangeError> {
+        let after = AirSettings::default().merged(settings, self.sample_rate_hz)?;
+        self.set(lock(&self.live.settings), after.clone());
+        Ok(after)
+    }
+
+    fn set(&self, mut settings: MutexGuard<'_, AirSettings>, after: AirSettings) {
         if after != *settings {
             let at = self.stats().time_samples;
-            let change = String::from_utf8_lossy(change);
-            tracing::info!(at_sample = at, change = %change.trim(), "settings changed");
-            *settings = after.clone();
+            tracing::info!(at_sample = at, channel = ?after.channel, faults = ?after.faults, "settings changed");
+            *settings = after;
             self.live.generation.fetch_add(1, Ordering::Release);
             add(&self.monitor.0.changes, 1);
         }
-        Ok(after)
     }
 
     /// The latest spectra, and a wish for newer ones; none before the first.
