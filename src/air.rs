@@ -14,7 +14,7 @@ use semcast_phy::{
     radio::air::{Air, AirConfig, LinkFaults, Pacing},
 };
 
-use crate::flags;
+use crate::{air_metrics, flags};
 
 /// Run the emulated channel: takes samples from transmitters over UDP, and gives them to receivers
 #[derive(ClapArgs)]
@@ -35,6 +35,9 @@ pub struct Args {
     /// authentication
     #[arg(long, value_name = "HOST:PORT")]
     http: Option<String>,
+    /// TCP address that serves metrics for Prometheus; there is no authentication
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
 }
 
 /// Runs it until it is stopped, and logs what passed through.
@@ -44,6 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     overrides
         .set("--transmit-addr", "air.transmit_addr", args.transmit_addr.clone())
         .set("--receive-addr", "air.receive_addr", args.receive_addr.clone())
+        .set("--metrics", "air.metrics_addr", args.metrics.clone())
         .set("--http", "air.http", args.http.clone());
     let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
     let air = Air::bind(air_config(&config)?)?;
@@ -52,7 +56,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(address) = &config.air.http {
         addresses.push(("http", http::serve(flags::address(address)?, &air.control())?));
     }
-    flags::announce("air", &addresses);
+    let served = flags::serve_metrics(config.air.metrics_addr.as_deref(), |registry| {
+        air_metrics::register(air.monitor(), registry);
+    })?;
+    flags::announce("air", &flags::addresses(&addresses, served));
 
     let stop = Arc::new(AtomicBool::new(false));
     let raised = stop.clone();

@@ -6,6 +6,7 @@ use semcast_common::{
     config::ConfigError,
     content::ContentError,
     control::{ControlError, KeyError},
+    metrics::MetricsError,
     wire::{Failed, FailureCode},
 };
 use semcast_phy::{channel::ChannelError, numerology::NumerologyError, radio::RadioError};
@@ -77,6 +78,9 @@ fn classify(error: &anyhow::Error) -> u8 {
         }
         if let Some(error) = cause.downcast_ref::<RadioError>() {
             return radio(error);
+        }
+        if cause.is::<MetricsError>() {
+            return UNAVAILABLE;
         }
         // Transparent errors do not show up in the chain themselves.
         match cause.downcast_ref::<TransmitterError>() {

@@ -11,6 +11,7 @@ use semcast_common::{
     clock,
     config::{Config, ModelDevice, Overrides, Sct, Segmentation, Transform},
     control::{Identity, Peers},
+    metrics::{self, Registry},
     telemetry,
 };
 use semcast_models::sct::correction::Switch;
@@ -456,6 +457,25 @@ pub fn announce(process: &str, addresses: &[(&str, SocketAddr)]) {
     }
     print_text(&format!("{}\n", serde_json::Value::Object(line)));
     let _ = std::io::Write::flush(&mut std::io::stdout());
+}
+
+/// Serves what `register` registers, if an address is set; returns the address.
+pub fn serve_metrics(
+    address_text: Option<&str>,
+    register: impl FnOnce(&mut Registry),
+) -> anyhow::Result<Option<SocketAddr>> {
+    let Some(text) = address_text else { return Ok(None) };
+    let mut registry = Registry::default();
+    register(&mut registry);
+    Ok(Some(metrics::serve(address(text)?, registry)?))
+}
+
+/// The addresses that a daemon announces, with that of its metrics, if they are served.
+pub fn addresses<'a>(
+    of: &[(&'a str, SocketAddr)],
+    metrics: Option<SocketAddr>,
+) -> Vec<(&'a str, SocketAddr)> {
+    of.iter().copied().chain(metrics.map(|address| ("metrics", address))).collect()
 }
 
 /// A runtime for a daemon or a client.

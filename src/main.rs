@@ -1,6 +1,7 @@
 //! The command line of semcast: one file a subcommand.
 
 mod air;
+mod air_metrics;
 mod children;
 mod evaluate;
 mod exit;

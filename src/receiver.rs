@@ -3,7 +3,10 @@
 use clap::Args as ClapArgs;
 use semcast_common::config::Overrides;
 use semcast_phy::radio::soapy::Direction;
-use semcast_receiver::daemon::{self, Link, Settings};
+use semcast_receiver::{
+    daemon::{self, Link, Settings},
+    metrics::Metrics,
+};
 
 use crate::{flags, radio_choice};
 
@@ -33,6 +36,9 @@ pub struct Args {
     /// QUIC address to listen on for `semcast watch`
     #[arg(long, value_name = "HOST:PORT")]
     watch_listen: Option<String>,
+    /// TCP address that serves metrics for Prometheus; there is no authentication
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
     /// One way only: do not connect to the transmitter
     #[arg(long)]
     no_feedback: bool,
@@ -52,6 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .set("--air", "air.receive_addr", args.air.clone())
         // Over a radio in a file, too.
         .set("--air", "receiver.radio", args.air.as_ref().map(|air| format!("udp:{air}")))
+        .set("--metrics", "receiver.metrics_addr", args.metrics.clone())
         .set("--connect", "control.connect", args.connect.clone())
         .set("--watch-listen", "control.watch_listen", args.watch_listen.clone())
         .set("--output-dir", "receiver.output_dir", args.output_dir.clone())
@@ -64,6 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return radio_choice::dry_run(&radio, Direction::Receive);
     }
     let (identity, peers) = flags::keys(&config)?;
+    let metrics = Metrics::default();
     let settings = Settings {
         name: "receiver".into(),
         radio,
@@ -75,10 +83,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         output: config.receiver.output_dir.clone().map(Into::into),
         options: flags::system_options(&config)?,
         device: flags::device(config.receiver.device),
+        metrics: metrics.clone(),
     };
+    let served =
+        flags::serve_metrics(config.receiver.metrics_addr.as_deref(), |registry| metrics.register(registry))?;
     flags::runtime()?.block_on(daemon::run(
         settings,
-        |address| flags::announce("receiver", &[("watch", address)]),
+        |address| flags::announce("receiver", &flags::addresses(&[("watch", address)], served)),
         flags::stop_signal(args.child.until_input_closes),
     ))?;
     Ok(())

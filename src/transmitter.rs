@@ -3,7 +3,10 @@
 use clap::Args as ClapArgs;
 use semcast_common::config::Overrides;
 use semcast_phy::radio::soapy::Direction;
-use semcast_transmitter::daemon::{self, Settings};
+use semcast_transmitter::{
+    daemon::{self, Settings},
+    metrics::Metrics,
+};
 
 use crate::{flags, radio_choice};
 
@@ -32,6 +35,9 @@ pub struct Args {
     /// QUIC address to listen on for receivers and `semcast send`
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// TCP address that serves metrics for Prometheus; there is no authentication
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
     /// One way only: let no receiver connect
     #[arg(long)]
     no_feedback: bool,
@@ -52,6 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .set("--air", "air.transmit_addr", args.air.clone())
         // Over a radio in a file, too.
         .set("--air", "transmitter.radio", args.air.as_ref().map(|air| format!("udp:{air}")))
+        .set("--metrics", "transmitter.metrics_addr", args.metrics.clone())
         .set("--listen", "control.listen", args.listen.clone())
         .set("--no-feedback", "control.feedback", args.no_feedback.then_some(false));
     args.radio.add_to(Direction::Transmit, &mut overrides);
@@ -62,6 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return radio_choice::dry_run(&radio, Direction::Transmit);
     }
     let (identity, peers) = flags::keys(&config)?;
+    let metrics = Metrics::default();
     let settings = Settings {
         name: "transmitter".into(),
         radio,
@@ -79,11 +87,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         max_resends: config.transmitter.max_resends,
         options: flags::system_options(&config)?,
         device: flags::device(config.transmitter.device),
+        metrics: metrics.clone(),
         number: args.number,
     };
+    let served = flags::serve_metrics(config.transmitter.metrics_addr.as_deref(), |registry| {
+        metrics.register(registry)
+    })?;
     flags::runtime()?.block_on(daemon::run(
         settings,
-        |address| flags::announce("transmitter", &[("control", address)]),
+        |address| flags::announce("transmitter", &flags::addresses(&[("control", address)], served)),
         flags::stop_signal(args.child.until_input_closes),
     ))?;
     Ok(())

@@ -8,6 +8,7 @@
 //! - [`control`]: the QUIC control link between transmitter, receiver and local clients, and its keys.
 //! - [`wire`]: control messages as bytes.
 //! - [`config`]: configuration in layers: file, environment, flags.
+//! - [`metrics`]: what a daemon counts, for Prometheus.
 //! - [`report`]: what a transmission cost, how good it was, where the time went.
 //! - [`telemetry`]: log lines on standard error.
 
@@ -17,6 +18,7 @@ pub mod content;
 pub mod control;
 pub mod intent;
 pub mod message;
+pub mod metrics;
 pub mod report;
 pub mod segmentation;
 pub mod telemetry;

@@ -34,6 +34,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::{
     decoder::{self, Finished, Work},
     listener::{self, Activity, HeardFrame},
+    metrics::Metrics,
     outputs::{self, MAX_NEWS, News, event},
     reception::{Action, Reception},
 };
@@ -73,6 +74,8 @@ pub struct Settings {
     pub options: SystemOptions,
     /// Where decoders run.
     pub device: DeviceChoice,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Why a receiver cannot start or go on.
@@ -130,9 +133,9 @@ pub async fn run(
     let demodulator = Demodulator::new(settings.numerology);
     let activity = Activity::default();
     let (frames, mut heard_frames) = mpsc::channel::<HeardFrame>(MAX_FRAMES);
-    let (noted, stop_listening) = (activity.clone(), stopping.clone());
+    let (noted, counted, stop_listening) = (activity.clone(), settings.metrics.clone(), stopping.clone());
     let listener = spawn("listen", move || {
-        listener::listen(radio, demodulator, &frames, &noted, &stop_listening);
+        listener::listen(radio, demodulator, &frames, &noted, &counted, &stop_listening);
     })?;
 
     let (work, queue) = mpsc::channel::<Work>(decoder::MAX_WAITING);
@@ -156,6 +159,7 @@ pub async fn run(
         device: device.description,
         frames: 0,
         status: Status::default(),
+        metrics: settings.metrics,
     };
     ready(watch_address);
 
@@ -258,6 +262,7 @@ struct Daemon {
     device: String,
     frames: u64,
     status: Status,
+    metrics: Metrics,
 }
 
 impl Daemon {
@@ -266,6 +271,7 @@ impl Daemon {
         let status = Status { hearing, linked: self.link.is_some() };
         if status != self.status {
             self.status = status;
+            self.metrics.status(status);
             self.tell(News::Status(status));
         }
     }
@@ -273,6 +279,7 @@ impl Daemon {
     async fn frame(&mut self, heard: &HeardFrame) {
         self.frames += 1;
         let channel = &heard.frame.channel;
+        self.metrics.frame(channel);
         tracing::debug!(
             number = heard.frame.header.number,
             snr_db = channel.snr_db,
@@ -350,6 +357,7 @@ impl Daemon {
 
     async fn undecodable(&mut self, undecodable: Undecodable) {
         tracing::warn!(message_id = undecodable.message_id, reason = undecodable.reason, "message lost");
+        self.metrics.lost();
         let text = format!("message {} is lost: {}", undecodable.message_id, undecodable.reason);
         self.tell(event(EventLevel::Warning, text));
         self.say(&ControlMessage::Undecodable(undecodable)).await;
@@ -402,6 +410,7 @@ impl Daemon {
             "message received"
         );
         if !summary.intermediate {
+            self.metrics.decoded(&part);
             self.say(&ControlMessage::Decoded(Decoded {
                 message_id: key.message,
                 session: u32::from(key.transmitter),

@@ -11,5 +11,6 @@ pub mod combining;
 pub mod daemon;
 pub mod decoder;
 pub mod listener;
+pub mod metrics;
 pub mod outputs;
 pub mod reception;

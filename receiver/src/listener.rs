@@ -20,7 +20,7 @@ use semcast_phy::{
 };
 use tokio::sync::mpsc;
 
-use crate::combining::Combiner;
+use crate::{combining::Combiner, metrics::Metrics};
 
 /// Samples that are demodulated at a time.
 const PIECE_SAMPLES: usize = 8192;
@@ -82,6 +82,7 @@ pub fn listen(
     mut demodulator: Demodulator,
     frames: &mpsc::Sender<HeardFrame>,
     activity: &Activity,
+    metrics: &Metrics,
     stop: &AtomicBool,
 ) {
     let mut samples: Vec<Complex32> = Vec::new();
@@ -94,6 +95,7 @@ pub fn listen(
             Ok(received) => received,
             Err(error) => {
                 tracing::warn!(%error, "radio");
+                metrics.radio_error();
                 std::thread::sleep(RADIO_PAUSE);
                 continue;
             }
@@ -102,6 +104,7 @@ pub fn listen(
         if received.lost_before > 0 {
             tracing::warn!(samples = received.lost_before, "samples were lost before the receiver");
         }
+        metrics.samples(received.samples as u64, received.lost_before);
         let short = received.lost_before <= MOST_FILLED;
         if received.restarted || !short {
             demodulator.restart(position);

@@ -9,6 +9,7 @@
 //! - [`inspect`]: what the semantic analysis finds in a picture.
 //! - `memory`: how much a large photo takes.
 //! - [`metrics`]: figures of pictures in files.
+//! - [`prometheus`]: what the daemons count, and that dashboard and alerts name nothing else.
 //! - [`refused`]: content and settings that the command line refuses.
 //! - `soapy`, with that feature: the same daemons over devices of SoapySDR, which the module `deploy/soapy-air` makes of an air.
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
@@ -24,6 +25,7 @@ mod loopback;
 #[cfg(target_os = "linux")]
 mod memory;
 mod metrics;
+mod prometheus;
 mod refused;
 mod regions;
 #[cfg(feature = "soapysdr")]

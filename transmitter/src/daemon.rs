@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     jobs::{self, Job, MAX_WAITING},
+    metrics::Metrics,
     receivers::Receivers,
     worker::{Feedback, Worker, WorkerSettings},
 };
@@ -76,6 +77,8 @@ pub struct Settings {
     pub options: SystemOptions,
     /// Where encoders run.
     pub device: DeviceChoice,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Number of this transmitter in its frames; drawn if not given, so that a restart is noticed.
     pub number: Option<u16>,
 }
@@ -151,6 +154,7 @@ pub async fn run(
             max_resends: settings.max_resends,
             sample_rate_hz: settings.numerology.sample_rate_hz,
             transmitter: settings.number.unwrap_or_else(rand::random),
+            metrics: settings.metrics.clone(),
         },
         systems,
         device,
@@ -180,7 +184,8 @@ pub async fn run(
                 None => break Ok(()),
                 Some(connection) => {
                     let receivers = settings.feedback.then(|| receivers.clone());
-                    tokio::spawn(serve(connection, jobs.clone(), receivers, feedback.clone()));
+                    let metrics = settings.metrics.clone();
+                    tokio::spawn(serve(connection, jobs.clone(), receivers, feedback.clone(), metrics));
                 }
             },
         }
@@ -200,11 +205,18 @@ async fn serve(
     jobs: mpsc::Sender<Job>,
     receivers: Option<Arc<Receivers>>,
     feedback: SyncSender<(u64, Feedback)>,
+    metrics: Metrics,
 ) {
     let peer = connection.peer().to_string();
     let result = match (connection.peer().hello.role, receivers) {
         (Role::SendClient, _) => jobs::serve(connection, jobs).await,
-        (Role::Receiver, Some(receivers)) => hear(connection, &receivers, &feedback).await,
+        (Role::Receiver, Some(receivers)) => {
+            metrics.receiver_came();
+            let key = connection.peer().fingerprint.to_string();
+            let heard = hear(connection, &receivers, &feedback, &metrics).await;
+            metrics.receiver_left(&key);
+            heard
+        }
         (role, _) => {
             tracing::info!(peer, %role, "control link: not served here (without feedback, no receivers are)");
             Ok(())
@@ -221,8 +233,10 @@ async fn hear(
     mut connection: ControlConnection,
     receivers: &Receivers,
     feedback: &SyncSender<(u64, Feedback)>,
+    metrics: &Metrics,
 ) -> Result<(), ControlError> {
     let peer = connection.peer();
+    let key = peer.fingerprint.to_string();
     let session = peer.session;
     receivers.add(session, peer.hello.name.clone(), connection.sender(), peer.hello.systems.clone());
     let sender = connection.sender();
@@ -249,7 +263,11 @@ async fn hear(
         let news = match received {
             Ok(Some(received)) => match received.message {
                 ControlMessage::ClockReply(reply) => {
-                    receivers.clock_reply(session, &reply, Instant::now());
+                    let now = Instant::now();
+                    receivers.clock_reply(session, &reply, now);
+                    if let Some(clock) = receivers.clock_offset(session, now, now) {
+                        metrics.clock(&key, clock);
+                    }
                     continue;
                 }
                 ControlMessage::ClockProbe { sent_unix_us } => {

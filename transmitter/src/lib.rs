@@ -9,6 +9,7 @@
 //! - [`allocation`]: importances and reported channel state → resource blocks of a frame's segments.
 //! - [`resending`]: what to send again, and in which form.
 //! - [`rounds`]: one message on its way, round by round. [`refining`]: while a latency budget lasts.
+//! - [`metrics`]: what it counts.
 //! - [`receivers`]: who listens, and what they last said.
 
 pub mod allocation;
@@ -16,6 +17,7 @@ pub mod cost;
 pub mod daemon;
 pub mod jobs;
 pub mod link_adaptation;
+pub mod metrics;
 pub mod planner;
 pub mod receivers;
 pub mod refining;

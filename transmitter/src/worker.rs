@@ -39,6 +39,7 @@ use crate::{
     cost::{Elements, budget},
     jobs::Job,
     link_adaptation::{self, Link, LinkAdaptation, Report},
+    metrics::Metrics,
     planner::{FrameDraft, OutgoingMessage},
     receivers::Receivers,
     refining::LatencyBudget,
@@ -92,6 +93,8 @@ pub struct WorkerSettings {
     pub sample_rate_hz: f64,
     /// Which transmitter process this is.
     pub transmitter: u16,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// The worker's state.
@@ -189,8 +192,12 @@ impl<Radio: RadioSink> Worker<Radio> {
                     return;
                 }
                 match self.send(&job) {
-                    Ok(report) => job.answer(ControlMessage::SendReport(Box::new(report))),
+                    Ok(report) => {
+                        self.settings.metrics.sent(&report);
+                        job.answer(ControlMessage::SendReport(Box::new(report)));
+                    }
                     Err(failed) => {
+                        self.settings.metrics.failed(&failed);
                         tracing::warn!(reason = %failed, "a submission failed");
                         job.answer(ControlMessage::Failed(failed));
                         break;

@@ -51,6 +51,7 @@ pub const KEYS: &[Key] = &[
     key("air.cfo_hz", "carrier frequency offset, in Hz", Rule::Real(-10e6, 10e6)),
     key("air.clock_offset_ppm", "offset of the sampling clock, in ppm", Rule::Real(-1000.0, 1000.0)),
     key("air.delay_samples", "bulk delay, in samples", Rule::Whole(0, 16_777_216)),
+    key("air.metrics_addr", "TCP address of the air's metrics for Prometheus; not set: none", Rule::Address),
     key(
         "air.pacing",
         "fast (as fast as both ends can) or paced (at the sample rate)",
@@ -177,6 +178,11 @@ pub const KEYS: &[Key] = &[
         Rule::Real(3.0, 15.0),
     ),
     key("transmitter.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
+    key(
+        "transmitter.metrics_addr",
+        "TCP address of its metrics for Prometheus; not set: none",
+        Rule::Address,
+    ),
     key("transmitter.max_resends", "most rounds of resending", Rule::Whole(0, 100)),
     key(
         "receiver.radio",
@@ -184,6 +190,7 @@ pub const KEYS: &[Key] = &[
         Rule::Text,
     ),
     key("receiver.device", "where models run: auto, cpu or wgpu", Rule::Choice(DEVICES)),
+    key("receiver.metrics_addr", "TCP address of its metrics for Prometheus; not set: none", Rule::Address),
     key("receiver.output_dir", "folder for what arrives", Rule::Text),
     key(
         "ae.transform",

@@ -84,6 +84,9 @@ pub struct Air {
     pub clock_offset_ppm: f64,
     /// Bulk delay.
     pub delay_samples: u32,
+    /// Where metrics are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_addr: Option<String>,
     /// Speed.
     pub pacing: Pacing,
     /// Seed of taps and noise.
@@ -144,6 +147,7 @@ impl Default for Air {
             cfo_hz: 0.0,
             clock_offset_ppm: 0.0,
             delay_samples: 0,
+            metrics_addr: None,
             pacing: Pacing::Fast,
             seed: 1,
             dac_bits: None,
@@ -330,6 +334,9 @@ pub struct Transmitter {
     pub peak_limit_db: Option<f64>,
     /// Where models run.
     pub device: ModelDevice,
+    /// Where metrics are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_addr: Option<String>,
     /// Most rounds of resending.
     pub max_resends: u8,
 }
@@ -346,6 +353,7 @@ impl Default for Transmitter {
             allocation: Allocation::Importance,
             peak_limit_db: None,
             device: ModelDevice::Auto,
+            metrics_addr: None,
             max_resends: 3,
         }
     }
@@ -360,6 +368,9 @@ pub struct Receiver {
     pub radio: Option<String>,
     /// Where models run.
     pub device: ModelDevice,
+    /// Where metrics are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_addr: Option<String>,
     /// Folder for what arrives; nothing is written without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_dir: Option<String>,
@@ -367,7 +378,7 @@ pub struct Receiver {
 
 impl Default for Receiver {
     fn default() -> Self {
-        Self { radio: None, device: ModelDevice::Auto, output_dir: None }
+        Self { radio: None, device: ModelDevice::Auto, metrics_addr: None, output_dir: None }
     }
 }
 
