@@ -2,11 +2,11 @@
 //!
 //! Both are tables over the SNR, linear between [`KNOTS_DB`] and constant beyond them, which are learned with the network.
 //!
-//! - Features of a block are scaled and shifted (an attention module of [1, section III-B] without its pooling: the SNR alone
+//! - Features of a block are scaled and shifted (an attention module of \[1, section III-B\] without its pooling: the SNR alone
 //!   decides).
 //! - The amplitude of a value follows from its channel, the rate of its block and the SNR. Of the linear codes for Gaussian
 //!   channels, the one with the least mean square error gives a channel of variance λ, over noise of variance N, the power
-//!   `max(0, c·√λ − N)` [2]: at high SNR the √λ of [`Basis`](super::basis::Basis), at low SNR less for weak channels. The
+//!   `max(0, c·√λ − N)` \[2\]: at high SNR the √λ of [`Basis`](super::basis::Basis), at low SNR less for weak channels. The
 //!   values of pictures are far from Gaussian, and that power costs 3 dB at 0 dB where no network has learned to live with
 //!   it; so amplitudes begin as they are at high SNR.
 //!

@@ -429,7 +429,7 @@ pub(crate) mod tests {
             of_block: patches(across, down, count),
             regions: (0..count).map(region).collect(),
             rates: Vec::new(),
-            purpose: if count % 2 == 0 { Purpose::Machine } else { Purpose::People },
+            purpose: if count.is_multiple_of(2) { Purpose::Machine } else { Purpose::People },
         };
         if kind == Kind::Integrated {
             map.rates = (0..map.cells().sizes.len()).map(|cell| (cell * 5 / 3 % 8) as u8).collect();

@@ -1,7 +1,7 @@
 //! Segmentation: picture → a class for each place.
 //!
 //! Our own [`small`] network comes with the program; [`espnet`] and [`espnetv2`] are loaded from their published files, which
-//! the user names. All answer in the classes of [`classes`], whatever their own are. [`Segmenter::gradcam`] tells which places a
+//! the user names. All answer in the classes of [`semcast_common::content::classes`], whatever their own are. [`Segmenter::gradcam`] tells which places a
 //! network looked at for its answer.
 
 pub mod espnet;

@@ -6,7 +6,7 @@
 //!                                         └──────────────────── 1×1 ──────────────────────────────┘
 //! ```
 //!
-//! Its classes are those of [`super::classes`]. It learned from other networks, not from people: see its card,
+//! Its classes are those of [`semcast_common::content::classes`]. It learned from other networks, not from people: see its card,
 //! `models/weights/segment.md`, and `crate::training::segment`.
 
 use burn::module::Module;
