@@ -72,7 +72,7 @@ pub struct Channel {
     /// Bits of the receiver's converter
     #[arg(long, value_name = "BITS")]
     pub adc_bits: Option<i64>,
-    /// Other stations: up to 8 of KIND/POWER_DB[/offset=HZ][/duty=SHARE][/burst=MS],... with KIND tone, noise or ofdm
+    /// Other stations: up to 8 of `KIND/POWER_DB[/offset=HZ][/duty=SHARE][/burst=MS],...` with KIND tone, noise or ofdm
     #[arg(long, value_name = "LIST")]
     pub interferers: Option<String>,
     /// Share of the datagrams to receivers that are lost
