@@ -17,6 +17,7 @@ mod models;
 mod phy_bench;
 mod phy_curve;
 mod quality;
+mod radio;
 mod radio_choice;
 mod receiver;
 mod semantics;
@@ -58,6 +59,7 @@ enum Command {
     Evaluate(evaluate::Args),
     PhyBench(phy_bench::Args),
     PhyCurve(phy_curve::Args),
+    Radio(radio::Args),
     Keygen(keygen::Args),
     Train(train::Args),
 }
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args),
         Command::PhyBench(args) => phy_bench::run(args),
         Command::PhyCurve(args) => phy_curve::run(args),
+        Command::Radio(args) => radio::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args),
     };

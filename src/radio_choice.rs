@@ -139,3 +139,31 @@ fn plan(
 ) -> Result<semcast_phy::radio::soapy::plan::Plan, RadioError> {
     Err(RadioError::NotBuilt { device: device.to_string() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_names_a_device_on_a_grid_that_exists() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/profiles");
+        let mut profiles = 0;
+        for entry in std::fs::read_dir(folder).expect("the profiles") {
+            let path = entry.expect("a profile").path();
+            let name = path.display().to_string();
+            let config = Config::load(Some(&path), [], &Overrides::new()).expect(&name);
+            for direction in [Direction::Transmit, Direction::Receive] {
+                let Radio::Soapy { device, settings } = radio(&config, direction).expect(&name) else {
+                    panic!("{name} names no device");
+                };
+                assert!(!device.driver().is_empty() && settings.gain.is_some(), "{name}");
+                // Whoever transmits has to choose it.
+                assert_eq!(settings.frequency_hz, None, "{name}");
+            }
+            let text = std::fs::read_to_string(&path).expect(&name);
+            assert!(text.contains("you need a licence"), "{name} says nothing of the law");
+            profiles += 1;
+        }
+        assert_eq!(profiles, 5);
+    }
+}

@@ -10,6 +10,7 @@
 //! - `memory`: how much a large photo takes.
 //! - [`metrics`]: figures of pictures in files.
 //! - [`prometheus`]: what the daemons count, and that dashboard and alerts name nothing else.
+//! - [`radio`]: calibration, acceptance and spectrum of radios.
 //! - [`refused`]: content and settings that the command line refuses.
 //! - `soapy`, with that feature: the same daemons over devices of SoapySDR, which the module `deploy/soapy-air` makes of an air.
 //! - [`harness`]: starts processes, waits for what they say, and draws pictures.
@@ -26,6 +27,7 @@ mod loopback;
 mod memory;
 mod metrics;
 mod prometheus;
+mod radio;
 mod refused;
 mod regions;
 #[cfg(feature = "soapysdr")]

@@ -133,4 +133,7 @@ async fn settings_are_checked_against_the_device() {
     let mut command = program();
     command.args(["receiver", "--dry-run", "--radio", "soapy:driver=nowhere"]);
     run(command).await.expect_code(5).expect_errors(&["driver=nowhere", "cannot open it"]);
+    let mut command = program();
+    command.args(["radio", "calibrate", "--transmit", device, "--receive", device]);
+    run(command).await.expect_code(2).expect_errors(&["half duplex", "a second device"]);
 }

@@ -5,13 +5,17 @@
 //! - [`air`]: that air, a server which passes bursts through a [`channel`](crate::channel).
 //! - [`datagram`]: what they say to each other.
 //! - [`soapy`]: both, as devices of SoapySDR.
+//! - [`spectrum`](mod@spectrum): where the power of received samples lies.
+//! - [`calibration`]: what a pair of radios is like, measured with known frames.
 //! - [`RadioAddress`]: which of these a user means; [`open`]: opens it.
 
 mod address;
 pub mod air;
+pub mod calibration;
 pub mod datagram;
 pub mod open;
 pub mod soapy;
+pub mod spectrum;
 pub mod udp;
 
 use std::net::SocketAddr;
@@ -85,6 +89,12 @@ pub enum RadioError {
     /// The channel cannot be built.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// A receiver does not come to hear what is sent.
+    #[error("the receiving radio hears nothing after {waited:?}: is it there?")]
+    Deaf {
+        /// For how long it was waited.
+        waited: Duration,
+    },
     /// A setting lies outside its range.
     #[error("{name} is {value}, allowed is {allowed}")]
     OutOfRange {

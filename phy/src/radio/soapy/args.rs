@@ -22,6 +22,11 @@ impl DeviceArgs {
         self.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
+    /// Whether both name the same device, in whatever order.
+    pub fn same_device(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
+    }
+
     /// The driver that is asked for. Without one SoapySDR would load and ask every driver it has.
     pub fn driver(&self) -> &str {
         self.get("driver").unwrap_or_default()
@@ -70,6 +75,8 @@ mod tests {
         let args: DeviceArgs = " driver = hackrf, serial=a=b ,,".parse().expect("arguments");
         assert_eq!((args.driver(), args.get("serial"), args.get("x")), ("hackrf", Some("a=b"), None));
         assert_eq!(args.to_string(), "driver=hackrf,serial=a=b");
+        assert!(args.same_device(&"serial=a=b,driver=hackrf".parse().expect("arguments")));
+        assert!(!args.same_device(&"driver=hackrf".parse().expect("arguments")));
     }
 
     #[test]

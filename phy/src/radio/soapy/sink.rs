@@ -53,7 +53,7 @@ struct Open {
 enum Outcome {
     Sent,
     Late,
-    Lost(&'static str),
+    Lost(String),
 }
 
 impl SoapySink {
@@ -67,7 +67,8 @@ impl SoapySink {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, RadioError> {
         let open = Open::new(&args, &settings)?;
-        tracing::info!(device = %args, plan = %open.plan, "radio");
+        tracing::info!(device = %args, "radio open");
+        tracing::debug!(device = %args, plan = ?open.plan, "radio");
         Ok(Self {
             args,
             settings,
@@ -106,7 +107,7 @@ impl SoapySink {
 
     fn attempt(&mut self, samples: &[Complex32]) -> Result<Outcome, RadioError> {
         self.ensure_open()?;
-        let Some(open) = &mut self.open else { return Ok(Outcome::Lost("closed")) };
+        let Some(open) = &mut self.open else { return Ok(Outcome::Lost("it is closed".into())) };
         let silence = open.plan.padding.around(samples.len(), open.stream.mtu);
         let burst = if silence.before + silence.after == 0 {
             samples
@@ -117,8 +118,8 @@ impl SoapySink {
             self.padded.resize(silence.before + samples.len() + silence.after, Complex32::default());
             &self.padded
         };
-        if open.stream.activate().is_err() {
-            return Ok(Outcome::Lost("it does not start"));
+        if let Err(error) = open.stream.activate() {
+            return Ok(Outcome::Lost(error.to_string()));
         }
         let length = Duration::from_secs_f64(burst.len() as f64 / open.plan.sample_rate_hz);
         let started = Instant::now();
@@ -173,7 +174,7 @@ impl Open {
                 let time = time_ns.filter(|_| written == 0);
                 match self.stream.write(&bytes[taken * sample_bytes..], sample_bytes, time, last, PATIENCE) {
                     Ok(0) | Err(Fault::Timeout) if moved.elapsed() > STALLED => {
-                        return Ok(Outcome::Lost("it takes no samples"));
+                        return Ok(Outcome::Lost("it takes no samples".into()));
                     }
                     Ok(0) | Err(Fault::Timeout) => {}
                     Ok(count) => {
@@ -186,7 +187,7 @@ impl Open {
                     Err(Fault::Late) => return Ok(Outcome::Late),
                     Err(Fault::Corruption | Fault::Overflow) => statistics.corrupted += 1,
                     Err(Fault::NotSupported | Fault::Lost) => {
-                        return Ok(Outcome::Lost("it reports an error"));
+                        return Ok(Outcome::Lost("it reports an error".into()));
                     }
                 }
             }
@@ -235,7 +236,7 @@ impl Open {
                 Err(Fault::Underflow) => statistics.underflows += 1,
                 Err(Fault::Late) => return Ok(Outcome::Late),
                 Err(Fault::Corruption | Fault::Overflow) => statistics.corrupted += 1,
-                Err(Fault::Lost) => return Ok(Outcome::Lost("it lost the burst")),
+                Err(Fault::Lost) => return Ok(Outcome::Lost("it lost the burst".into())),
             }
         }
     }
@@ -246,7 +247,7 @@ impl RadioSink for SoapySink {
         if samples.is_empty() {
             return Ok(());
         }
-        let mut reason = "its time had passed each time";
+        let mut reason = "its time had passed each time".to_string();
         for _ in 0..ATTEMPTS {
             let outcome = self.attempt(samples);
             self.report();
@@ -260,18 +261,15 @@ impl RadioSink for SoapySink {
                     tracing::warn!(device = %self.args, "a burst was late, sending it again");
                 }
                 Outcome::Lost(why) => {
+                    tracing::warn!(device = %self.args, reason = why, "the radio is lost, opening it again");
                     reason = why;
                     self.statistics.lost += 1;
                     self.open = None;
-                    tracing::warn!(device = %self.args, reason, "the radio is lost, opening it again");
+                    std::thread::sleep(REOPEN_PAUSE);
                 }
             }
         }
-        Err(RadioError::Device {
-            device: self.args.to_string(),
-            doing: "send a burst",
-            reason: reason.into(),
-        })
+        Err(RadioError::Device { device: self.args.to_string(), doing: "send a burst", reason })
     }
 }
 

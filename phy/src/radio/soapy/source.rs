@@ -66,7 +66,8 @@ impl SoapySource {
     /// [`RadioError::Device`] and [`RadioError::Setting`]: it is not there, or cannot be set as asked.
     pub fn open(args: DeviceArgs, settings: SoapySettings) -> Result<Self, RadioError> {
         let open = Open::new(&args, &settings)?;
-        tracing::info!(device = %args, plan = %open.plan, "radio");
+        tracing::info!(device = %args, "radio open");
+        tracing::debug!(device = %args, plan = ?open.plan, "radio");
         Ok(Self {
             args,
             settings,
