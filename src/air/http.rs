@@ -106,14 +106,10 @@ fn reply(method: &Method, path: &str, query: &str, is_json: bool, body: &[u8], a
                 _ => Reply::refusal(400, "bins must be a whole number from 8 to 4096"),
             }
         }
-        (Method::Get, "/metrics") => {
-            let kind = "text/plain; version=0.0.4; charset=utf-8";
-            Reply { status: 200, kind, body: metrics(&air.stats()).into_bytes() }
-        }
-        (_, "/" | "/api/settings" | "/api/stats" | "/api/spectrum" | "/metrics") => {
+        (_, "/" | "/api/settings" | "/api/stats" | "/api/spectrum") => {
             Reply::refusal(405, "allowed is GET, and for /api/settings PUT and PATCH")
         }
-        _ => Reply::refusal(404, "there are /, /api/settings, /api/stats, /api/spectrum and /metrics"),
+        _ => Reply::refusal(404, "there are /, /api/settings, /api/stats and /api/spectrum"),
     }
 }
 
@@ -129,20 +125,6 @@ fn changed(result: Result<AirSettings, ChangeError>) -> Reply {
             Reply::refusal(status, &error.to_string())
         }
     }
-}
-
-/// The figures in Prometheus' text format 0.0.4.
-fn metrics(stats: &AirStats) -> String {
-    let mut text = String::new();
-    if let Ok(serde_json::Value::Object(figures)) = serde_json::to_value(stats) {
-        for (name, value) in figures {
-            // All but one only grow.
-            let (kind, ending) = if name == "receivers" { ("gauge", "") } else { ("counter", "_total") };
-            text +=
-                &format!("# TYPE semcast_air_{name}{ending} {kind}\nsemcast_air_{name}{ending} {value}\n");
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -195,11 +177,5 @@ mod tests {
         assert_eq!(ask(&air, Method::Get, "/api/spectrum?bins=9999", "").0, 400);
         assert_eq!(ask(&air, Method::Get, "/passwords", "").0, 404);
         assert_eq!(ask(&air, Method::Post, "/api/settings", "{}").0, 405);
-        let text = metrics(&air.stats());
-        assert!(
-            text.contains("# TYPE semcast_air_bursts_total counter\nsemcast_air_bursts_total 0\n"),
-            "{text}"
-        );
-        assert!(text.contains("semcast_air_receivers 0\n"), "{text}");
     }
 }
