@@ -295,11 +295,12 @@ pub fn keys(config: &Config) -> anyhow::Result<(Identity, Peers)> {
     Ok((Identity::load(key.as_ref())?, Peers::from_arguments(&config.control.peers)?))
 }
 
-/// The socket address behind HOST:PORT.
+/// The socket address behind HOST:PORT. A name that is not known now may be known later, so that is no wrong usage.
 pub fn address(text: &str) -> anyhow::Result<SocketAddr> {
-    let mut addresses = std::net::ToSocketAddrs::to_socket_addrs(text)
-        .map_err(|error| Failure::Usage(format!("cannot resolve {text} (expected HOST:PORT): {error}")))?;
-    addresses.next().ok_or_else(|| Failure::Usage(format!("{text} has no address")).into())
+    let mut addresses = std::net::ToSocketAddrs::to_socket_addrs(text).map_err(|error| {
+        Failure::Unavailable(format!("cannot resolve {text} (expected HOST:PORT): {error}"))
+    })?;
+    addresses.next().ok_or_else(|| Failure::Unavailable(format!("{text} has no address")).into())
 }
 
 /// The device of a configuration, for the models.

@@ -43,6 +43,8 @@ use crate::{
 const MAX_FRAMES: usize = 64;
 /// Messages of the transmitter that may wait.
 const MAX_HEARD: usize = 64;
+/// A radio that hears nothing for so long after the start is told of.
+const DEAF: Duration = Duration::from_secs(5);
 /// How often waiting messages are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -160,6 +162,7 @@ pub async fn run(
         frames: 0,
         status: Status::default(),
         metrics: settings.metrics,
+        deaf_since: Some(Instant::now()),
     };
     ready(watch_address);
 
@@ -263,13 +266,28 @@ struct Daemon {
     frames: u64,
     status: Status,
     metrics: Metrics,
+    /// Since when nothing is heard, until that is told.
+    deaf_since: Option<Instant>,
 }
 
 impl Daemon {
     /// Tells whoever watches when the receiver stands otherwise than before.
     fn stand(&mut self, hearing: bool) {
         let status = Status { hearing, linked: self.link.is_some() };
+        if hearing {
+            self.deaf_since = None;
+        } else if self.deaf_since.is_some_and(|since| since.elapsed() >= DEAF) {
+            self.deaf_since = None;
+            tracing::warn!(
+                "nothing is heard: does `semcast air` run, is its address for receivers right, and does a firewall let UDP through?"
+            );
+        }
         if status != self.status {
+            match (self.status.hearing, hearing) {
+                (false, true) => tracing::info!("the radio hears"),
+                (true, false) => tracing::warn!("the radio no longer hears: the air or the device is gone"),
+                _ => {}
+            }
             self.status = status;
             self.metrics.status(status);
             self.tell(News::Status(status));

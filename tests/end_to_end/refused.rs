@@ -4,7 +4,7 @@ use std::path::Path;
 
 use semcast_common::content::file;
 
-use crate::harness::{bomb, program, run, scene};
+use crate::harness::{Key, bomb, program, run, scene};
 
 #[tokio::test]
 async fn content_that_cannot_be_sent_is_refused_with_the_reason() {
@@ -169,4 +169,25 @@ async fn radios_that_are_none_are_refused() {
             run(command).await.expect_code(2).expect_errors(&[part]);
         }
     }
+}
+
+/// A peer that is not there is told from wrong usage, so that a service tries again; and what may be wrong is said.
+#[tokio::test]
+async fn peers_that_are_not_there_are_told_of_with_where_and_why() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let key = Key::make(folder.path(), "end").await;
+    let mut command = program();
+    command.arg("receiver").args(key.flags(&[&key])).args([
+        "--air",
+        "nowhere.invalid:4811",
+        "--device",
+        "cpu",
+    ]);
+    run(command).await.expect_code(5).expect_errors(&["cannot resolve nowhere.invalid:4811"]);
+    // Held, so that nobody else has it, and never read.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address").to_string();
+    let mut command = program();
+    command.args(["send", "--text", "hello", "--connect", &address]).args(key.flags(&[&key]));
+    run(command).await.expect_code(5).expect_errors(&[&address, "nobody answers", "firewall"]);
 }

@@ -45,9 +45,11 @@ impl ControlClient {
 
     /// Connects and greets, within [`HANDSHAKE_TIMEOUT`].
     pub async fn connect(&self) -> Result<ControlConnection, ControlError> {
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, self.try_all_addresses())
-            .await
-            .unwrap_or(Err(ControlError::TimedOut))
+        let connected = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.try_all_addresses()).await;
+        match connected.unwrap_or(Err(ControlError::TimedOut)) {
+            Err(ControlError::TimedOut) => Err(ControlError::NoAnswer { address: self.address.clone() }),
+            other => other,
+        }
     }
 
     /// Connects, and tries again until it succeeds. The log tells of a failure when it is another one than

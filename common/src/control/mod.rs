@@ -89,6 +89,15 @@ pub enum ControlError {
     /// The bytes of a message are wrong.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// Nobody answers where the peer should be.
+    #[error(
+        "nobody answers at {address}: is it running there, does it listen on that address and not only on its own host's \
+         (127.0.0.1), and does a firewall let UDP through?"
+    )]
+    NoAnswer {
+        /// The address as it was given.
+        address: String,
+    },
     /// Nothing came from the peer in time.
     #[error("the peer does not answer")]
     TimedOut,

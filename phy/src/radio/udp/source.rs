@@ -16,6 +16,9 @@ use super::{ASK_INTERVAL, HELLO_INTERVAL};
 use crate::radio::datagram::{Header, Kind, MAX_DATAGRAM_BYTES, SampleFormat, flags, parse, write};
 use crate::radio::{RadioError, RadioSource, Received};
 
+/// An air that was not heard for so long is gone: an idle one answers every sixteenth hello, and two of those may be lost.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+
 /// How to reach the air.
 #[derive(Debug, Clone)]
 pub struct UdpSourceConfig {
@@ -96,6 +99,8 @@ pub struct UdpSource {
     helper: Option<JoinHandle<()>>,
     window: u64,
     established: bool,
+    /// When the air was last heard.
+    heard: Instant,
     /// The first sample of the stream is known, so that a gap means loss.
     flowing: bool,
     restarted: bool,
@@ -132,6 +137,7 @@ impl UdpSource {
             helper: Some(helper),
             window,
             established: false,
+            heard: Instant::now(),
             flowing: false,
             restarted: false,
             lost: 0,
@@ -210,6 +216,7 @@ impl UdpSource {
         if header.kind != Kind::Status && header.kind != Kind::Samples {
             return Ok(None);
         }
+        self.heard = Instant::now();
         let established = header.flags & flags::ESTABLISHED != 0;
         self.established = self.established || established || header.kind == Kind::Samples;
         let gap = header.first_sample.saturating_sub(position.expected);
@@ -269,7 +276,7 @@ impl UdpSource {
 
 impl RadioSource for UdpSource {
     fn hears(&self) -> bool {
-        self.established
+        self.established && self.heard.elapsed() < GONE_AFTER
     }
 
     fn receive(&mut self, out: &mut Vec<Complex32>) -> Result<Received, RadioError> {
