@@ -19,7 +19,7 @@ use semcast_common::{
 use semcast_phy::{
     framing::{control, header::FrameHeader},
     mode::Mode,
-    radio::{air::AirSettings, datagram},
+    radio::{air::AirSettings, datagram, sigmf::Metadata},
     receive::Demodulator,
 };
 
@@ -36,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets that need no feature.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "frame_header", run: frame_header, seeds: seeds::frame_header, mutations: 20_000 },
     Target { name: "control_block", run: control_block, seeds: seeds::control_block, mutations: 20_000 },
     Target { name: "message_header", run: message_header, seeds: seeds::message_header, mutations: 20_000 },
@@ -49,9 +49,20 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "control_stream", run: control_stream, seeds: seeds::control_stream, mutations: 20_000 },
     Target { name: "air_datagram", run: air_datagram, seeds: seeds::air_datagram, mutations: 20_000 },
     Target { name: "air_settings", run: air_settings, seeds: seeds::air_settings, mutations: 20_000 },
+    Target { name: "sigmf_metadata", run: sigmf_metadata, seeds: seeds::sigmf_metadata, mutations: 20_000 },
     Target { name: "sample_stream", run: sample_stream, seeds: seeds::sample_stream, mutations: 400 },
     Target { name: "picture_file", run: picture_file, seeds: seeds::picture_file, mutations: 4000 },
 ];
+
+/// Metadata of a recording, from any program.
+pub fn sigmf_metadata(bytes: &[u8]) {
+    if let Ok(metadata) = Metadata::parse(bytes) {
+        let again = Metadata::parse(metadata.to_json().as_bytes()).expect("what was written");
+        // Numbers that are not whole may differ in their last bit.
+        assert_eq!((again.datatype, again.annotations), (metadata.datatype, metadata.annotations));
+        assert_eq!(again.captures.len(), metadata.captures.len());
+    }
+}
 
 /// A change of an air's settings, over HTTP.
 pub fn air_settings(bytes: &[u8]) {

@@ -23,9 +23,33 @@ use semcast_phy::{
     framing::{Frame, Segment, SegmentShape, control, header::FrameHeader},
     mode::{ControlRate, Mode},
     numerology::Numerology,
-    radio::datagram::{self, Header, Kind, SampleFormat, flags},
+    radio::{
+        datagram::{self, Header, Kind, SampleFormat, flags},
+        sigmf::{Annotation, Capture, Datatype, Metadata},
+    },
     transmit::Modulator,
 };
+
+/// Metadata of recordings.
+pub fn sigmf_metadata() -> Vec<Vec<u8>> {
+    let capture = |sample_start, global_index| Capture {
+        sample_start,
+        global_index,
+        frequency_hz: Some(2.45e9),
+        datetime: Some("2026-01-02T03:04:05.678Z".into()),
+    };
+    let own = Metadata {
+        datatype: Datatype::Ci16,
+        sample_rate_hz: 7.68e6,
+        description: Some("own".into()),
+        sha512: Some("00ff".into()),
+        captures: vec![capture(0, Some(0)), capture(1000, Some(1960))],
+        annotations: vec![Annotation { sample_start: 5, sample_count: 7, label: "burst".into() }],
+    };
+    let foreign = r#"{"global": {"core:datatype": "cu8", "core:sample_rate": 2.4e6, "core:version": "1.0.0", "x:y": [1]},
+        "captures": [{"core:sample_start": 0, "core:header_bytes": 0}], "annotations": [{"core:comment": "?"}]}"#;
+    vec![own.to_json().into_bytes(), foreign.as_bytes().to_vec()]
+}
 
 /// Changes of an air's settings.
 pub fn air_settings() -> Vec<Vec<u8>> {

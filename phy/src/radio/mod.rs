@@ -4,6 +4,7 @@
 //! - [`udp`]: both, as clients of an emulated air.
 //! - [`air`]: that air, a server which passes bursts through a [`channel`](crate::channel).
 //! - [`datagram`]: what they say to each other.
+//! - [`sigmf`]: recordings, to write and to receive from.
 //! - [`soapy`]: both, as devices of SoapySDR.
 //! - [`spectrum`](mod@spectrum): where the power of received samples lies.
 //! - [`calibration`]: what a pair of radios is like, measured with known frames.
@@ -14,6 +15,7 @@ pub mod air;
 pub mod calibration;
 pub mod datagram;
 pub mod open;
+pub mod sigmf;
 pub mod soapy;
 pub mod spectrum;
 pub mod udp;
@@ -105,6 +107,17 @@ pub enum RadioError {
         /// What it may be.
         allowed: &'static str,
     },
+    /// Samples without headers in a format that is not meant for that.
+    #[error("raw samples as {0} are not possible: allowed are cf32_le and ci16_le")]
+    RawFormat(String),
+    /// Samples without headers without a clock.
+    #[error(
+        "raw ports need pacing `paced`: without headers nobody grants samples, so time must be that of the clock"
+    )]
+    RawNeedsPacing,
+    /// A recording.
+    #[error(transparent)]
+    Recording(#[from] sigmf::SigmfError),
     /// A socket cannot be opened.
     #[error("cannot listen on UDP {address}")]
     Bind {
@@ -161,6 +174,11 @@ pub trait RadioSource {
     fn hears(&self) -> bool {
         true
     }
+
+    /// Whether nothing will come any more: the end of a recording. A radio never ends.
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 impl<S: RadioSource + ?Sized> RadioSource for Box<S> {
@@ -170,5 +188,9 @@ impl<S: RadioSource + ?Sized> RadioSource for Box<S> {
 
     fn hears(&self) -> bool {
         (**self).hears()
+    }
+
+    fn has_ended(&self) -> bool {
+        (**self).has_ended()
     }
 }
