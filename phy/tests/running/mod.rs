@@ -50,7 +50,10 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: AirConfig) -> Self {
-        let air = Air::bind(config).expect("bind");
+        Self::of(Air::bind(config).expect("bind"))
+    }
+
+    pub fn of(air: Air) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         Self {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::loss::LinkFaults;
+use super::raw::RawConfig;
+use super::records::AirRecord;
 use crate::channel::ChannelConfig;
 use crate::radio::RadioError;
 
@@ -71,6 +73,10 @@ pub struct AirConfig {
     pub channel: ChannelConfig,
     /// What happens to datagrams on their way to receivers.
     pub faults: LinkFaults,
+    /// Ports without headers, for time that is paced.
+    pub raw: RawConfig,
+    /// What is recorded, if anything.
+    pub record: Option<AirRecord>,
 }
 
 impl Default for AirConfig {
@@ -86,6 +92,8 @@ impl Default for AirConfig {
             settle_ms: 300,
             channel: ChannelConfig::default(),
             faults: LinkFaults::default(),
+            raw: RawConfig::default(),
+            record: None,
         }
     }
 }
@@ -98,6 +106,10 @@ impl AirConfig {
     pub fn validate(&self) -> Result<(), RadioError> {
         self.channel.validate(self.sample_rate_hz)?;
         self.faults.validate()?;
+        self.raw.validate()?;
+        if self.raw.is_used() && self.pacing == Pacing::Fast {
+            return Err(RadioError::RawNeedsPacing);
+        }
         let milliseconds = "0 to 60000 ms";
         let samples = "0 to 16777216 samples";
         for (name, value, low, high, allowed) in [
@@ -141,6 +153,12 @@ pub struct AirStats {
     pub receivers: u64,
     /// Times a receiver was dropped because it kept others waiting in silence.
     pub receivers_dropped: u64,
+    /// Samples that came in without headers.
+    pub samples_raw_in: u64,
+    /// Of these, samples that found no room.
+    pub samples_raw_dropped: u64,
+    /// Samples sent without headers.
+    pub samples_raw_out: u64,
     /// Paced: samples that a receiver did not take in time.
     pub samples_overflowed: u64,
     /// Paced: samples that a transmitter did not bring in time and are zeros.
@@ -164,6 +182,9 @@ pub(super) struct Counters {
     pub datagrams_junk: AtomicU64,
     pub receivers: AtomicU64,
     pub receivers_dropped: AtomicU64,
+    pub samples_raw_in: AtomicU64,
+    pub samples_raw_dropped: AtomicU64,
+    pub samples_raw_out: AtomicU64,
     pub samples_overflowed: AtomicU64,
     pub samples_underrun: AtomicU64,
     pub samples_late: AtomicU64,
@@ -196,6 +217,9 @@ impl AirMonitor {
             datagrams_junk: read(&counters.datagrams_junk),
             receivers: read(&counters.receivers),
             receivers_dropped: read(&counters.receivers_dropped),
+            samples_raw_in: read(&counters.samples_raw_in),
+            samples_raw_dropped: read(&counters.samples_raw_dropped),
+            samples_raw_out: read(&counters.samples_raw_out),
             samples_overflowed: read(&counters.samples_overflowed),
             samples_underrun: read(&counters.samples_underrun),
             samples_late: read(&counters.samples_late),

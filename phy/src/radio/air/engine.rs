@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use num_complex::Complex32;
 
+use super::burst_queue::Item;
 use super::config::add;
 use super::control::Scope;
 use super::downlink::MAX_RECEIVERS;
 use super::leg::Leg;
-use super::uplink::Item;
-use super::{AirSettings, Pacing, Shared, answer_to};
+use super::raw::RawOutput;
+use super::records::Records;
+use super::{AirSettings, MAX_TRANSMITTERS, Pacing, Shared, answer_to};
 use crate::channel::{Transmitter, TransmitterConfig};
+use crate::radio::RadioError;
 
 /// Silence is made in pieces of this size.
 const PIECE: usize = 4096;
@@ -27,58 +30,56 @@ const MOST_BEHIND_S: f64 = 0.1;
 /// Paced samples that wait for a receiver at most.
 const MOST_WAITING_S: f64 = 0.25;
 
-/// What goes into the channels.
-#[derive(Clone, Copy)]
-enum Feed<'a> {
-    Samples(&'a [Complex32]),
-    Silence(usize),
-}
-
-impl Feed<'_> {
-    fn len(self) -> usize {
-        match self {
-            Self::Samples(samples) => samples.len(),
-            Self::Silence(count) => count,
-        }
-    }
-}
-
 pub(super) struct Engine<'a> {
     shared: &'a Shared,
     settings: AirSettings,
     generation: u64,
-    /// The transmitters' hardware, if it does anything.
-    transmitter: Option<Transmitter>,
+    /// The hardware of the transmitters behind each queue, and last that of who sends without headers; none if it does nothing.
+    transmitters: [Option<Transmitter>; MAX_TRANSMITTERS + 1],
     legs: [Option<Leg>; MAX_RECEIVERS],
+    raw_output: Option<RawOutput>,
     scope: Scope,
+    records: Records,
     input: Vec<Complex32>,
+    mixed: Vec<Complex32>,
     bytes: Vec<u8>,
 }
 
 impl<'a> Engine<'a> {
-    pub fn new(shared: &'a Shared) -> Self {
+    pub fn new(shared: &'a Shared) -> Result<Self, RadioError> {
         let (settings, generation) = shared.live.settings();
+        let config = &shared.config;
+        let raw_output = config
+            .raw
+            .output
+            .map(|to| RawOutput::new(to, config.raw.format, &settings, config.sample_rate_hz));
         let mut engine = Self {
             shared,
             settings,
             generation,
-            transmitter: None,
+            transmitters: [const { None }; MAX_TRANSMITTERS + 1],
             legs: [const { None }; MAX_RECEIVERS],
+            raw_output: raw_output.transpose()?,
             scope: Scope::default(),
+            records: Records::start(config)?,
             input: Vec::new(),
+            mixed: Vec::new(),
             bytes: Vec::new(),
         };
-        engine.build_transmitter();
-        engine
+        engine.build_transmitters();
+        Ok(engine)
     }
 
-    fn build_transmitter(&mut self) {
+    fn build_transmitters(&mut self) {
         let channel = &self.settings.channel;
         let rate = self.shared.config.sample_rate_hz;
         let impaired = channel.transmitter != TransmitterConfig::default();
-        // Settings were checked before they came here.
-        self.transmitter =
-            impaired.then(|| Transmitter::new(&channel.transmitter, rate, channel.seed).ok()).flatten();
+        for (number, transmitter) in self.transmitters.iter_mut().enumerate() {
+            let seed = channel.seed.wrapping_add((number as u64) << 32);
+            // Settings were checked before they came here.
+            *transmitter =
+                impaired.then(|| Transmitter::new(&channel.transmitter, rate, seed).ok()).flatten();
+        }
     }
 
     /// Takes over what was changed from outside.
@@ -91,26 +92,38 @@ impl<'a> Engine<'a> {
         let before = std::mem::replace(&mut self.settings, settings);
         let channel = &self.settings.channel;
         if (channel.seed, &channel.transmitter) != (before.channel.seed, &before.channel.transmitter) {
-            self.build_transmitter();
+            self.build_transmitters();
         }
         for leg in self.legs.iter_mut().flatten() {
             if let Err(error) = leg.reconfigure(&self.settings) {
                 tracing::error!(%error, "a receiver's channel stays as it was");
             }
         }
+        if let Some(Err(error)) = self.raw_output.as_mut().map(|output| output.reconfigure(&self.settings)) {
+            tracing::error!(%error, "the channel of the raw output stays as it was");
+        }
     }
 
     /// Runs until the stop flag is raised, in the time of the bursts.
     pub fn run_fast(mut self) {
         let config = &self.shared.config;
+        let mut burst = 0;
         while !self.shared.stopped() {
             match self.next_item() {
-                Some(Item::Start) => self.silence(config.lead_samples as usize),
-                Some(Item::Samples(samples)) => {
-                    self.feed(Feed::Samples(&samples));
+                Some(Item::Start) => {
+                    burst = 0;
+                    self.silence(config.lead_samples as usize);
+                }
+                Some(Item::Samples(mut samples)) => {
+                    if let Some(transmitter) = &mut self.transmitters[0] {
+                        transmitter.apply(&mut samples);
+                    }
+                    burst += samples.len() as u64;
+                    self.feed(Some(&samples), samples.len());
                     self.deliver(false);
                 }
                 Some(Item::End) => {
+                    self.records.burst(burst);
                     self.silence(config.tail_samples as usize);
                     self.deliver(true);
                 }
@@ -133,49 +146,51 @@ impl<'a> Engine<'a> {
 
     fn silence(&mut self, count: usize) {
         for start in (0..count).step_by(PIECE) {
-            self.feed(Feed::Silence(PIECE.min(count - start)));
+            let count = PIECE.min(count - start);
+            if self.transmitters[0].is_some() {
+                // Its oscillator runs on.
+                let mut samples = vec![Complex32::default(); count];
+                if let Some(transmitter) = &mut self.transmitters[0] {
+                    transmitter.apply(&mut samples);
+                }
+                self.feed(Some(&samples), count);
+            } else {
+                self.feed(None, count);
+            }
             self.deliver(false);
         }
     }
 
-    /// Passes samples through the transmitters' hardware and every channel.
-    fn feed(&mut self, feed: Feed<'_>) {
+    /// Passes `count` samples, of silence if there are none, through every channel.
+    fn feed(&mut self, samples: Option<&[Complex32]>, count: usize) {
         self.follow_settings();
         self.follow_receivers(true);
-        let signal = matches!(feed, Feed::Samples(_)) || self.shared.config.pacing == Pacing::Paced;
+        let index = self.shared.counters.time_samples.load(Ordering::Relaxed);
+        let signal = samples.is_some() || self.shared.config.pacing == Pacing::Paced;
         let watched = self.scope.is_open(&self.shared.live, signal);
-        let mut input = std::mem::take(&mut self.input);
-        input.clear();
-        let samples = match (feed, &mut self.transmitter) {
-            (Feed::Samples(samples), None) => Some(samples),
-            (Feed::Silence(_), None) if !watched => None,
-            (feed, transmitter) => {
-                match feed {
-                    Feed::Samples(samples) => input.extend_from_slice(samples),
-                    Feed::Silence(count) => input.resize(count, Complex32::default()),
-                }
-                if let Some(transmitter) = transmitter {
-                    transmitter.apply(&mut input);
-                }
-                Some(&input[..])
+        if watched || self.records.are_on() {
+            self.input.clear();
+            if samples.is_none() {
+                self.input.resize(count, Complex32::default());
             }
-        };
-        if watched {
-            self.scope.input(samples.unwrap_or_default());
+            let samples = samples.unwrap_or(&self.input);
+            self.records.input(index, samples);
+            self.scope.input(samples);
         }
         let mut first = true;
-        for leg in self.legs.iter_mut().flatten() {
-            let output = match samples {
-                Some(samples) => leg.process(samples),
-                None => leg.flush(feed.len()),
-            };
-            if std::mem::take(&mut first) && watched {
+        for (place, leg) in self.legs.iter_mut().enumerate() {
+            let Some(leg) = leg else { continue };
+            let (index, output) = leg.process(samples, count);
+            self.records.output(place, index, output);
+            if std::mem::take(&mut first) {
                 self.scope.output(output);
             }
         }
-        add(&self.shared.counters.time_samples, feed.len() as u64);
-        self.scope.close(&self.shared.live, self.shared.counters.time_samples.load(Ordering::Relaxed));
-        self.input = input;
+        if let Some(output) = &mut self.raw_output {
+            add(&self.shared.counters.samples_raw_out, output.process(samples, count) as u64);
+        }
+        add(&self.shared.counters.time_samples, count as u64);
+        self.scope.close(&self.shared.live, index + count as u64);
     }
 
     /// Makes the legs those of the receivers that listen now; newcomers only where told so.
@@ -264,7 +279,6 @@ impl<'a> Engine<'a> {
         let head = self.shared.window * 2;
         let mut epoch = Instant::now();
         let mut made = 0u64;
-        let mut bursting = false;
         let mut warned: Option<Instant> = None;
         while !self.shared.stopped() {
             let due = (epoch.elapsed().as_secs_f64() * rate) as u64;
@@ -284,7 +298,7 @@ impl<'a> Engine<'a> {
             made += count;
             while count > 0 && !self.shared.stopped() {
                 let step = count.min(PACED_STEP);
-                self.paced_step(step as usize, head, &mut bursting);
+                self.paced_step(step as usize, head);
                 self.deliver_without_waiting();
                 count -= step;
             }
@@ -299,34 +313,42 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Moves on by `count` samples, of bursts if there are any.
-    fn paced_step(&mut self, mut count: usize, head: u64, bursting: &mut bool) {
-        while count > 0 {
-            let item = {
-                let mut uplink = self.shared.uplink();
-                if *bursting || uplink.is_ready(head) { uplink.take() } else { None }
-            };
-            self.shared.pass_turns();
-            match item {
-                Some(Item::Start) => *bursting = true,
-                Some(Item::End) => *bursting = false,
-                Some(Item::Samples(mut samples)) => {
-                    if samples.len() > count {
-                        let rest = samples.split_off(count);
-                        self.shared.uplink().put_back(rest);
-                    }
-                    count -= samples.len();
-                    self.feed(Feed::Samples(&samples));
+    /// Moves on by `count` samples: the sum of what all transmitters send meanwhile.
+    fn paced_step(&mut self, count: usize, head: u64) {
+        let mut sum = std::mem::take(&mut self.mixed);
+        let mut one = std::mem::take(&mut self.input);
+        let mut any = false;
+        for number in 0..=MAX_TRANSMITTERS {
+            one.clear();
+            if number < MAX_TRANSMITTERS {
+                let queue = &mut self.shared.uplink().queues[number];
+                if queue.is_due(head) {
+                    one.resize(count, Complex32::default());
+                    let (_, late) = queue.pull(&mut one, head);
+                    add(&self.shared.counters.samples_underrun, late as u64);
                 }
-                None => {
-                    if *bursting {
-                        add(&self.shared.counters.samples_underrun, count as u64);
-                    }
-                    self.feed(Feed::Silence(count));
-                    count = 0;
+            } else if let Some(mut raw) = self.shared.raw_queue() {
+                one.resize(count, Complex32::default());
+                if !raw.pull(&mut one) {
+                    one.clear();
                 }
             }
+            if one.is_empty() {
+                continue;
+            }
+            if let Some(transmitter) = &mut self.transmitters[number] {
+                transmitter.apply(&mut one);
+            }
+            if std::mem::replace(&mut any, true) {
+                sum.iter_mut().zip(&one).for_each(|(sum, one)| *sum += one);
+            } else {
+                std::mem::swap(&mut sum, &mut one);
+            }
         }
+        self.input = one;
+        self.shared.pass_turns();
+        self.feed(any.then_some(&sum[..]), count);
+        self.mixed = sum;
     }
 
     /// Sends what is granted; what waits for too long is lost, as in a radio's own buffer.

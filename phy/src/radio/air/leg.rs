@@ -53,7 +53,7 @@ pub(super) struct Leg {
 }
 
 /// The channel of receiver number `seed_offset`: transmitters' hardware is not part of it.
-fn own_channel(settings: &AirSettings, seed_offset: u64) -> ChannelConfig {
+pub(super) fn own_channel(settings: &AirSettings, seed_offset: u64) -> ChannelConfig {
     ChannelConfig {
         seed: settings.channel.seed.wrapping_add(seed_offset),
         transmitter: TransmitterConfig::default(),
@@ -94,18 +94,16 @@ impl Leg {
         self.losses.set(faults);
     }
 
-    /// Passes samples through the channel; what comes out waits. Returns that.
-    pub fn process(&mut self, samples: &[Complex32]) -> &[Complex32] {
+    /// Passes samples, or so much silence, through the channel; what comes out waits. Returns that, and the index of its first
+    /// sample.
+    pub fn process(&mut self, samples: Option<&[Complex32]>, count: usize) -> (u64, &[Complex32]) {
         let before = self.waiting.samples.len();
-        self.channel.process(samples, &mut self.waiting.samples);
-        &self.waiting.samples[before..]
-    }
-
-    /// The same for silence.
-    pub fn flush(&mut self, count: usize) -> &[Complex32] {
-        let before = self.waiting.samples.len();
-        self.channel.flush(count, &mut self.waiting.samples);
-        &self.waiting.samples[before..]
+        let index = self.index + self.waiting.len() as u64;
+        match samples {
+            Some(samples) => self.channel.process(samples, &mut self.waiting.samples),
+            None => self.channel.flush(count, &mut self.waiting.samples),
+        }
+        (index, &self.waiting.samples[before..])
     }
 
     /// Samples that wait.

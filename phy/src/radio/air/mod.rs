@@ -6,7 +6,8 @@
 //!                                                             └─ …             (≤ 16, UDP)
 //! ```
 //!
-//! Bursts are taken one after another, in the order in which transmitters asked; they are not mixed.
+//! With [`Pacing::Fast`] bursts are taken one after another, in the order in which transmitters asked. With
+//! [`Pacing::Paced`] each begins when it comes, and those that overlap are added up.
 //! Each receiver has a channel of its own. Receivers get one endless stream with nothing in it that
 //! says where a burst is. With [`Pacing::Fast`], a receiver that listens from the start gets a stream
 //! that depends on seed and bursts alone, not on timing: the channel's output for `lead_samples` of
@@ -15,12 +16,15 @@
 //! Three threads: one takes datagrams of transmitters, one those of receivers, the caller's runs the
 //! channels. The protocol is in `docs/PROTOCOL.md`, "Air datagrams".
 
+mod burst_queue;
 mod config;
 mod control;
 mod downlink;
 mod engine;
 mod leg;
 mod loss;
+mod raw;
+mod records;
 mod settings;
 mod spectrum;
 mod uplink;
@@ -41,10 +45,13 @@ use downlink::Downlink;
 pub use downlink::MAX_RECEIVERS;
 use engine::Engine;
 pub use loss::LinkFaults;
+use raw::{MAX_RAW_BYTES, RawQueue};
+pub use raw::{RAW_PAYLOAD_BYTES, RawConfig};
+pub use records::AirRecord;
 pub use settings::{AirSettings, ChangeError, MAX_CHANGE_BYTES};
 pub use spectrum::spectrum_db;
 pub use uplink::MAX_TRANSMITTERS;
-use uplink::{Outcome, Uplink};
+use uplink::{Outcome, Sharing, Uplink};
 
 /// Time for which a socket waits before the stop flag is looked at.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -63,6 +70,7 @@ struct Shared {
     window: u64,
     transmitters: UdpSocket,
     receivers: UdpSocket,
+    raw: Option<(UdpSocket, Mutex<RawQueue>)>,
     uplink: Mutex<Uplink>,
     uplink_changed: Condvar,
     downlink: Mutex<Downlink>,
@@ -81,20 +89,26 @@ impl Air {
         config.validate()?;
         let Bound { socket: transmitters, window } = bind(config.listen_transmit)?;
         let Bound { socket: receivers, .. } = bind(config.listen_receive)?;
-        for socket in [&transmitters, &receivers] {
+        let raw = config.raw.input.map(bind).transpose()?.map(|bound| bound.socket);
+        for socket in [Some(&transmitters), Some(&receivers), raw.as_ref()].into_iter().flatten() {
             socket.set_read_timeout(Some(PATIENCE))?;
         }
         let session = session();
         let silence = Duration::from_millis(config.silence_ms.into());
         let settled = Instant::now() + Duration::from_millis(config.settle_ms.into());
         let rate = config.sample_rate_hz;
+        let sharing = match config.pacing {
+            Pacing::Fast => Sharing::Turns,
+            Pacing::Paced => Sharing::Mixed,
+        };
         Ok(Self {
             shared: Shared {
                 session,
                 window,
                 transmitters,
                 receivers,
-                uplink: Mutex::new(Uplink::new(session, rate, window, silence, settled)),
+                raw: raw.map(|socket| (socket, Mutex::new(RawQueue::new(config.raw.format, rate)))),
+                uplink: Mutex::new(Uplink::new(session, rate, window, sharing, silence, settled)),
                 uplink_changed: Condvar::new(),
                 downlink: Mutex::new(Downlink::new(session, rate, silence)),
                 downlink_changed: Condvar::new(),
@@ -123,6 +137,14 @@ impl Air {
     /// [`RadioError::Io`] when the system does not tell.
     pub fn receive_address(&self) -> Result<SocketAddr, RadioError> {
         Ok(self.shared.receivers.local_addr()?)
+    }
+
+    /// Where samples without headers are taken, if anywhere.
+    ///
+    /// # Errors
+    /// [`RadioError::Io`] when the system does not tell.
+    pub fn raw_address(&self) -> Result<Option<SocketAddr>, RadioError> {
+        Ok(self.shared.raw.as_ref().map(|(socket, _)| socket.local_addr()).transpose()?)
     }
 
     /// A view of the figures while it runs.
@@ -162,11 +184,22 @@ impl Air {
                     return Err(error.into());
                 }
             };
-            match shared.config.pacing {
-                Pacing::Fast => Engine::new(shared).run_fast(),
-                Pacing::Paced => Engine::new(shared).run_paced(),
-            }
-            for handle in [transmitters, receivers] {
+            let raw = thread("air-raw").spawn_scoped(scope, || shared.listen_raw());
+            let engine = raw.map_err(RadioError::from).and_then(|raw| Ok((raw, Engine::new(shared)?)));
+            let raw = match engine {
+                Ok((raw, engine)) => {
+                    match shared.config.pacing {
+                        Pacing::Fast => engine.run_fast(),
+                        Pacing::Paced => engine.run_paced(),
+                    }
+                    raw
+                }
+                Err(error) => {
+                    shared.stop.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            };
+            for handle in [transmitters, receivers, raw] {
                 handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             }
             Ok(self.monitor().stats())
@@ -185,6 +218,11 @@ impl Shared {
 
     fn downlink(&self) -> MutexGuard<'_, Downlink> {
         self.downlink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn raw_queue(&self) -> Option<MutexGuard<'_, RawQueue>> {
+        let (_, queue) = self.raw.as_ref()?;
+        Some(queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn wait_uplink<'a>(&self, guard: MutexGuard<'a, Uplink>, timeout: Duration) -> MutexGuard<'a, Uplink> {
@@ -224,6 +262,28 @@ impl Shared {
         Ok(())
     }
 
+    /// Takes datagrams without headers until the stop flag is raised.
+    fn listen_raw(&self) -> Result<(), RadioError> {
+        let Some((socket, _)) = &self.raw else { return Ok(()) };
+        let mut bytes = vec![0; MAX_RAW_BYTES];
+        while !self.stopped() {
+            match socket.recv(&mut bytes) {
+                Ok(length) => {
+                    let Some(mut queue) = self.raw_queue() else { return Ok(()) };
+                    let (samples, dropped) = queue.put(&bytes[..length]);
+                    add(&self.counters.samples_raw_in, samples as u64);
+                    add(&self.counters.samples_raw_dropped, dropped as u64);
+                }
+                Err(error) if transient(&error) => {}
+                Err(error) => {
+                    self.stop.store(true, Ordering::Relaxed);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn hear_transmitter(&self, datagram: Option<&Datagram<'_>>, from: SocketAddr) {
         if let Some(datagram) = datagram {
             let outcome = self.uplink().handle(datagram, from, Instant::now());
@@ -252,7 +312,7 @@ impl Shared {
             set(&self.counters.samples_lost, totals.lost);
             due
         };
-        if let Some((to, credit)) = due {
+        for (to, credit) in due {
             answer_to(&self.transmitters, &credit, to);
         }
     }

@@ -1,4 +1,6 @@
-//! Transmitters → one queue of bursts: whose turn it is, how far it may send, what got lost.
+//! Transmitters → queues of bursts: whose turn it is, how far it may send, what got lost.
+//!
+//! Either one burst is taken after another, into one queue, or each transmitter has a queue and sends when it likes.
 //!
 //! No sockets and no clock: datagrams and instants come in, answers go out.
 
@@ -8,23 +10,27 @@ use std::time::{Duration, Instant};
 
 use num_complex::Complex32;
 
+use super::burst_queue::{BurstQueue, Item};
 use crate::radio::datagram::{Datagram, Header, Kind, SampleFormat, flags};
 
 /// Transmitters known at once.
 pub const MAX_TRANSMITTERS: usize = 8;
-/// Samples that the engine gets in one piece, at most, but for a single datagram's.
-const PIECE_SAMPLES: usize = 8192;
-/// The queue holds this many windows.
+/// A queue holds at least this many windows.
 const QUEUE_WINDOWS: u64 = 4;
+/// A queue of one of several transmitters holds samples of this time, so that one that is held up for a moment is not missed ...
+const QUEUE_S: f64 = 0.1;
+/// ... but never more than this.
+const MAX_QUEUE_SAMPLES: f64 = 4e6;
 /// A transmitter without a burst is forgotten after this time.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// What the engine takes from the queue, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Item {
-    Start,
-    Samples(Vec<Complex32>),
-    End,
+/// How several transmitters share the air.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// One burst after another, in the order of asking, through queue 0.
+    Turns,
+    /// Each when it likes, through a queue of its own; who reads them adds them up.
+    Mixed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,8 @@ struct Transmitter {
     expected: u64,
     granted: u64,
     turn: Turn,
+    /// Number of its queue.
+    queue: usize,
 }
 
 /// What a datagram led to.
@@ -76,13 +84,26 @@ pub(super) struct Uplink {
     settled: Instant,
     transmitters: Vec<Transmitter>,
     waiting: VecDeque<SocketAddr>,
-    queue: VecDeque<Item>,
-    queued: u64,
+    sharing: Sharing,
+    capacity: u64,
+    pub queues: [BurstQueue; MAX_TRANSMITTERS],
     pub totals: Totals,
 }
 
 impl Uplink {
-    pub fn new(session: u32, sample_rate_hz: f64, window: u64, silence: Duration, settled: Instant) -> Self {
+    pub fn new(
+        session: u32,
+        sample_rate_hz: f64,
+        window: u64,
+        sharing: Sharing,
+        silence: Duration,
+        settled: Instant,
+    ) -> Self {
+        let least = window * QUEUE_WINDOWS;
+        let capacity = match sharing {
+            Sharing::Turns => least,
+            Sharing::Mixed => least.max((sample_rate_hz * QUEUE_S).min(MAX_QUEUE_SAMPLES) as u64),
+        };
         Self {
             session,
             sample_rate_hz,
@@ -91,8 +112,9 @@ impl Uplink {
             settled,
             transmitters: Vec::new(),
             waiting: VecDeque::new(),
-            queue: VecDeque::new(),
-            queued: 0,
+            sharing,
+            capacity,
+            queues: Default::default(),
             totals: Totals::default(),
         }
     }
@@ -212,7 +234,16 @@ impl Uplink {
             }
         }
         tracing::debug!(%from, stream = header.stream, "transmitter joins");
+        let queue = match self.sharing {
+            Sharing::Turns => 0,
+            // There are as many as transmitters.
+            Sharing::Mixed => {
+                let taken = |queue: &usize| self.transmitters.iter().any(|t| t.queue == *queue);
+                (0..MAX_TRANSMITTERS).find(|queue| !taken(queue)).unwrap_or(0)
+            }
+        };
         self.transmitters.push(Transmitter {
+            queue,
             address: from,
             stream: header.stream,
             session: header.session,
@@ -239,7 +270,8 @@ impl Uplink {
         }
         self.fill_up_to(index, header.first_sample);
         let count = usize::from(header.count);
-        datagram.read_samples(self.piece(count));
+        let queue = self.transmitters[index].queue;
+        datagram.read_samples(self.queues[queue].piece(count));
         self.count_in(index, count);
         if header.flags & flags::END_OF_BURST != 0 {
             self.end_burst(index);
@@ -248,22 +280,10 @@ impl Uplink {
         Outcome::Fine
     }
 
-    /// Where the next `count` samples go.
-    fn piece(&mut self, count: usize) -> &mut Vec<Complex32> {
-        let fits = matches!(self.queue.back(), Some(Item::Samples(piece))
-            if piece.len() + count <= PIECE_SAMPLES);
-        if !fits {
-            self.queue.push_back(Item::Samples(Vec::with_capacity(PIECE_SAMPLES)));
-        }
-        match self.queue.back_mut() {
-            Some(Item::Samples(piece)) => piece,
-            _ => unreachable!("pushed above if it was not there"),
-        }
-    }
-
     fn count_in(&mut self, index: usize, count: usize) {
-        self.transmitters[index].expected += count as u64;
-        self.queued += count as u64;
+        let transmitter = &mut self.transmitters[index];
+        transmitter.expected += count as u64;
+        self.queues[transmitter.queue].count_in(count);
         self.totals.samples += count as u64;
     }
 
@@ -272,7 +292,8 @@ impl Uplink {
         // At most a window: nothing beyond the grant is accepted.
         let gap = first_sample.saturating_sub(self.transmitters[index].expected) as usize;
         if gap > 0 {
-            let piece = self.piece(gap);
+            let queue = self.transmitters[index].queue;
+            let piece = self.queues[queue].piece(gap);
             piece.resize(piece.len() + gap, Complex32::default());
             self.count_in(index, gap);
             self.totals.lost += gap as u64;
@@ -280,7 +301,7 @@ impl Uplink {
     }
 
     fn end_burst(&mut self, index: usize) {
-        self.queue.push_back(Item::End);
+        self.queues[self.transmitters[index].queue].end();
         self.totals.bursts += 1;
         self.transmitters[index].turn = Turn::Idle;
     }
@@ -294,21 +315,11 @@ impl Uplink {
             return;
         }
         self.totals.given_up += 1;
-        while let Some(item) = self.queue.pop_back() {
-            match item {
-                Item::Samples(piece) => self.queued -= piece.len() as u64,
-                Item::Start => return,
-                Item::End => {
-                    self.queue.push_back(Item::End);
-                    break;
-                }
-            }
-        }
-        self.queue.push_back(Item::End);
+        self.queues[gone.queue].give_up();
     }
 
-    /// Passes the turn on, drops who is silent, and returns the grants that became due.
-    pub fn advance(&mut self, now: Instant) -> Option<(SocketAddr, Header)> {
+    /// Passes turns on, drops who is silent, and returns the grants that became due.
+    pub fn advance(&mut self, now: Instant) -> Vec<(SocketAddr, Header)> {
         let stale = |t: &Transmitter| {
             let limit = if t.turn == Turn::Idle { IDLE } else { self.silence };
             now.saturating_duration_since(t.heard) > limit
@@ -320,20 +331,27 @@ impl Uplink {
             }
             self.remove(index);
         }
-        let active = self.transmitters.iter().position(|t| t.turn == Turn::Active);
-        let index = match active {
-            Some(index) => index,
-            None if now < self.settled => return None,
-            None => {
-                let next = self.waiting.pop_front()?;
-                let index = self.transmitters.iter().position(|t| t.address == next)?;
-                self.transmitters[index].turn = Turn::Active;
-                self.queue.push_back(Item::Start);
-                index
+        while now >= self.settled {
+            let busy = self.transmitters.iter().any(|t| t.turn == Turn::Active);
+            if busy && self.sharing == Sharing::Turns {
+                break;
             }
-        };
-        let room = (self.window * QUEUE_WINDOWS).saturating_sub(self.queued);
+            let Some(next) = self.waiting.pop_front() else { break };
+            if let Some(transmitter) = self.transmitters.iter_mut().find(|t| t.address == next) {
+                transmitter.turn = Turn::Active;
+                self.queues[transmitter.queue].start();
+            }
+        }
+        (0..self.transmitters.len()).filter_map(|index| self.grant(index)).collect()
+    }
+
+    /// A grant to a transmitter that sends, if it is worth telling.
+    fn grant(&mut self, index: usize) -> Option<(SocketAddr, Header)> {
         let transmitter = &mut self.transmitters[index];
+        if transmitter.turn != Turn::Active {
+            return None;
+        }
+        let room = self.capacity.saturating_sub(self.queues[transmitter.queue].samples());
         let possible = transmitter.expected + self.window.min(room);
         let worth_it = possible >= transmitter.granted + self.window / 4
             || (transmitter.granted == transmitter.expected && possible > transmitter.granted);
@@ -346,24 +364,9 @@ impl Uplink {
         Some((address, credit))
     }
 
-    /// The next thing for the channel.
+    /// The next thing of the one queue.
     pub fn take(&mut self) -> Option<Item> {
-        let item = self.queue.pop_front()?;
-        if let Item::Samples(piece) = &item {
-            self.queued -= piece.len() as u64;
-        }
-        Some(item)
-    }
-
-    /// Puts back what could not be used yet.
-    pub fn put_back(&mut self, samples: Vec<Complex32>) {
-        self.queued += samples.len() as u64;
-        self.queue.push_front(Item::Samples(samples));
-    }
-
-    /// Whether a burst can begin: all of it waits, or at least `head` samples of it.
-    pub fn is_ready(&self, head: u64) -> bool {
-        self.queue.front() == Some(&Item::Start) && (self.queued >= head || self.queue.contains(&Item::End))
+        self.queues[0].take()
     }
 }
 
@@ -388,7 +391,7 @@ mod tests {
         fn new() -> Self {
             let now = Instant::now();
             let silence = Duration::from_secs(1);
-            Self { uplink: Uplink::new(SESSION, 1e6, WINDOW, silence, now), now }
+            Self { uplink: Uplink::new(SESSION, 1e6, WINDOW, Sharing::Turns, silence, now), now }
         }
 
         fn say(&mut self, port: u16, kind: Kind, flags: u8, at: u64, count: usize) -> Outcome {
@@ -409,6 +412,12 @@ mod tests {
             self.uplink.handle(&parse(&bytes).expect("valid"), address(port), self.now)
         }
 
+        /// The only grant that is due.
+        fn grant(&mut self) -> (SocketAddr, Header) {
+            let [grant] = self.uplink.advance(self.now).try_into().expect("one grant");
+            grant
+        }
+
         fn drain(&mut self) -> Vec<Item> {
             std::iter::from_fn(|| self.uplink.take()).collect()
         }
@@ -419,11 +428,11 @@ mod tests {
         let mut bench = Bench::new();
         bench.say(1, Kind::Hello, flags::START_OF_BURST, 0, 0);
         bench.say(2, Kind::Hello, flags::START_OF_BURST, 500, 0);
-        let (to, credit) = bench.uplink.advance(bench.now).expect("a grant");
+        let (to, credit) = bench.grant();
         assert_eq!((to, credit.limit), (address(1), WINDOW));
         assert_eq!(bench.say(2, Kind::Samples, 0, 500, 10), Outcome::Junk);
         bench.say(1, Kind::Samples, flags::END_OF_BURST, 0, 10);
-        let (to, credit) = bench.uplink.advance(bench.now).expect("a grant");
+        let (to, credit) = bench.grant();
         assert_eq!((to, credit.limit), (address(2), 500 + WINDOW));
         bench.say(2, Kind::Samples, flags::END_OF_BURST, 500, 4);
         let burst = |n| Item::Samples(vec![Complex32::new(1.0, 0.0); n]);
@@ -452,7 +461,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.say(1, Kind::Hello, flags::START_OF_BURST, 0, 0);
         let mut granted = 0;
-        while let Some((_, credit)) = bench.uplink.advance(bench.now) {
+        while let Some((_, credit)) = bench.uplink.advance(bench.now).pop() {
             granted = credit.limit;
             let at = bench.uplink.transmitters[0].expected;
             for first in (at..granted).step_by(100) {
@@ -463,7 +472,7 @@ mod tests {
         assert_eq!(bench.say(1, Kind::Samples, 0, granted, 100), Outcome::Junk);
         assert_eq!(bench.say(1, Kind::Samples, 0, 1 << 61, 100), Outcome::Junk);
         bench.say(1, Kind::Hello, 0, 1 << 61, 0);
-        assert_eq!(bench.uplink.queued, granted);
+        assert_eq!(bench.uplink.queues[0].samples(), granted);
     }
 
     #[test]
@@ -509,6 +518,36 @@ mod tests {
         }
         assert_eq!(bench.uplink.transmitters.len(), MAX_TRANSMITTERS);
         assert_eq!(bench.uplink.waiting.len(), MAX_TRANSMITTERS);
+    }
+
+    #[test]
+    fn when_bursts_are_mixed_nobody_waits_for_another() {
+        let mut bench = Bench::new();
+        let silence = Duration::from_secs(1);
+        bench.uplink = Uplink::new(SESSION, 1e6, WINDOW, Sharing::Mixed, silence, bench.now);
+        for port in [1, 2] {
+            bench.say(port, Kind::Hello, flags::START_OF_BURST, 0, 0);
+        }
+        let granted: Vec<SocketAddr> = bench.uplink.advance(bench.now).iter().map(|grant| grant.0).collect();
+        assert_eq!(granted, [address(1), address(2)]);
+        bench.say(2, Kind::Samples, 0, 0, 10);
+        bench.say(1, Kind::Samples, flags::END_OF_BURST, 0, 20);
+        bench.say(2, Kind::Samples, flags::END_OF_BURST, 10, 5);
+        assert_eq!(bench.uplink.totals.bursts, 2);
+        for (queue, count) in [(0, 20), (1, 15)] {
+            let mut out = [Complex32::default(); 30];
+            assert_eq!(bench.uplink.queues[queue].pull(&mut out, 1000), (count, 0));
+            assert_eq!(out.iter().filter(|x| x.re == 1.0).count(), count);
+        }
+        // One that falls silent does not take the other's samples with it.
+        bench.say(1, Kind::Hello, flags::START_OF_BURST, 20, 0);
+        bench.uplink.advance(bench.now);
+        bench.say(1, Kind::Samples, 0, 20, 7);
+        bench.now += Duration::from_secs(2);
+        bench.say(2, Kind::Hello, flags::START_OF_BURST, 15, 0);
+        bench.uplink.advance(bench.now);
+        assert_eq!(bench.uplink.totals.given_up, 1);
+        assert_eq!((bench.uplink.queues[0].samples(), bench.uplink.transmitters.len()), (0, 1));
     }
 
     #[test]
