@@ -11,10 +11,10 @@ use clap::Args as ClapArgs;
 use semcast_common::config::{Config, Overrides, Pacing as ConfigPacing};
 use semcast_phy::{
     channel::{ChannelConfig, FrontEndConfig, TransmitterConfig},
-    radio::air::{Air, AirConfig, LinkFaults, Pacing},
+    radio::air::{Air, AirConfig, LinkFaults, Pacing, RawConfig},
 };
 
-use crate::{air_metrics, flags};
+use crate::{air_metrics, exit::Failure, flags};
 
 /// Run the emulated channel: takes samples from transmitters over UDP, and gives them to receivers
 #[derive(ClapArgs)]
@@ -38,6 +38,8 @@ pub struct Args {
     /// TCP address that serves metrics for Prometheus; there is no authentication
     #[arg(long, value_name = "HOST:PORT")]
     metrics: Option<String>,
+    #[command(flatten)]
+    record: crate::recording::Record,
 }
 
 /// Runs it until it is stopped, and logs what passed through.
@@ -50,9 +52,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .set("--metrics", "air.metrics_addr", args.metrics.clone())
         .set("--http", "air.http", args.http.clone());
     let Some(config) = flags::load(&args.source, &overrides)? else { return Ok(()) };
-    let air = Air::bind(air_config(&config)?)?;
+    let air = Air::bind(AirConfig { record: args.record.of_air(), ..air_config(&config)? })?;
     let runtime = flags::runtime()?;
     let mut addresses = vec![("transmit", air.transmit_address()?), ("receive", air.receive_address()?)];
+    addresses.extend(air.raw_address()?.map(|address| ("raw", address)));
     if let Some(address) = &config.air.http {
         addresses.push(("http", http::serve(flags::address(address)?, &air.control())?));
     }
@@ -115,6 +118,11 @@ pub fn air_config(config: &Config) -> anyhow::Result<AirConfig> {
                 adc_full_scale_db: air.adc_full_scale_db,
             },
             seed: air.seed,
+        },
+        raw: RawConfig {
+            input: air.raw_input.as_deref().map(flags::address).transpose()?,
+            output: air.raw_output.as_deref().map(flags::address).transpose()?,
+            format: air.raw_format.parse().map_err(Failure::Usage)?,
         },
         faults: LinkFaults { loss: air.loss, loss_burst: air.loss_burst },
         ..AirConfig::default()

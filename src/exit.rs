@@ -102,7 +102,11 @@ fn classify(error: &anyhow::Error) -> u8 {
 /// A radio that cannot be what was asked for is wrong usage; one that is not there may come back.
 fn radio(error: &RadioError) -> u8 {
     match error {
-        RadioError::NotBuilt { .. } | RadioError::Setting { .. } => USAGE,
+        RadioError::NotBuilt { .. }
+        | RadioError::Setting { .. }
+        | RadioError::Recording(_)
+        | RadioError::RawFormat(_)
+        | RadioError::RawNeedsPacing => USAGE,
         _ => UNAVAILABLE,
     }
 }

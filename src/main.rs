@@ -20,6 +20,7 @@ mod quality;
 mod radio;
 mod radio_choice;
 mod receiver;
+mod recording;
 mod semantics;
 mod send;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Loopback(loopback::Args),
     Transmitter(transmitter::Args),
     Receiver(receiver::Args),
+    Record(recording::RecordArgs),
+    Replay(recording::ReplayArgs),
     Air(air::Args),
     Send(send::Args),
     Watch(watch::Args),
@@ -69,6 +72,8 @@ fn main() -> ExitCode {
         Command::Loopback(args) => loopback::run(args),
         Command::Transmitter(args) => transmitter::run(args),
         Command::Receiver(args) => receiver::run(args),
+        Command::Record(args) => recording::record(args),
+        Command::Replay(args) => recording::replay(args),
         Command::Air(args) => air::run(args),
         Command::Send(args) => send::run(args),
         Command::Watch(args) => watch::run(args),

@@ -13,7 +13,7 @@ use crate::{exit::Failure, flags};
 /// The radio of a transmitter or a receiver.
 #[derive(Args, Default, Clone)]
 pub struct RadioChoice {
-    /// Radio: udp:HOST:PORT (an emulated air), or soapy:driver=NAME,key=value,... (a device; `semcast radio list` shows them)
+    /// Radio: udp:HOST:PORT (an emulated air), soapy:driver=NAME,key=value,... (a device; `semcast radio list` shows them), or sigmf:FILE (a recording)
     #[arg(long, value_name = "RADIO")]
     pub radio: Option<String>,
     /// Of a device: centre of the signal, in Hz
@@ -77,6 +77,7 @@ pub fn radio(config: &Config, direction: Direction) -> anyhow::Result<Radio> {
     };
     Ok(match address {
         RadioAddress::Udp(address) => Radio::Udp(flags::address(&address)?),
+        RadioAddress::Sigmf(file) => Radio::Sigmf(file),
         RadioAddress::Soapy(device) => {
             Radio::Soapy { device, settings: Box::new(soapy_settings(config, direction)?) }
         }
@@ -113,6 +114,9 @@ pub fn dry_run(radio: &Radio, direction: Direction) -> anyhow::Result<()> {
     match radio {
         Radio::Udp(address) => {
             flags::print_text(&format!("{direction}: datagrams to the air at {address}, nothing to set\n"))
+        }
+        Radio::Sigmf(file) => {
+            flags::print_text(&format!("{direction}: the recording {}, nothing to set\n", file.display()))
         }
         Radio::Soapy { device, settings } => {
             let plan = plan(device, settings, direction)?;

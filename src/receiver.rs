@@ -8,7 +8,7 @@ use semcast_receiver::{
     metrics::Metrics,
 };
 
-use crate::{flags, radio_choice};
+use crate::{flags, radio_choice, recording};
 
 /// Run a receiver: takes samples from the air, and gives pictures and text to `semcast watch`
 #[derive(ClapArgs)]
@@ -30,6 +30,8 @@ pub struct Args {
     air: Option<String>,
     #[command(flatten)]
     radio: radio_choice::RadioChoice,
+    #[command(flatten)]
+    record: recording::Record,
     /// QUIC address of the transmitter
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
@@ -74,6 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let settings = Settings {
         name: "receiver".into(),
+        record: recording::config(&config, &args.record, "what a receiver of semcast heard")?,
         radio,
         numerology: flags::numerology(&config)?,
         link: config.control.feedback.then(|| Link { transmitter: config.control.connect.clone() }),

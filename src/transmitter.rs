@@ -8,7 +8,7 @@ use semcast_transmitter::{
     metrics::Metrics,
 };
 
-use crate::{flags, radio_choice};
+use crate::{flags, radio_choice, recording};
 
 /// Run a transmitter: takes pictures and text from `semcast send`, and puts them on the air
 #[derive(ClapArgs)]
@@ -32,6 +32,8 @@ pub struct Args {
     air: Option<String>,
     #[command(flatten)]
     radio: radio_choice::RadioChoice,
+    #[command(flatten)]
+    record: recording::Record,
     /// QUIC address to listen on for receivers and `semcast send`
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -72,6 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let settings = Settings {
         name: "transmitter".into(),
+        record: recording::config(&config, &args.record, "bursts of a transmitter of semcast")?,
         radio,
         numerology: flags::numerology(&config)?,
         control: flags::address(&config.control.listen)?,

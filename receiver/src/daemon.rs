@@ -25,7 +25,11 @@ use semcast_common::{
 use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
 use semcast_phy::{
     numerology::Numerology,
-    radio::{RadioError, open::Radio},
+    radio::{
+        RadioError,
+        open::{Radio, recording_source},
+        sigmf::RecordConfig,
+    },
     receive::Demodulator,
 };
 use thiserror::Error;
@@ -58,8 +62,10 @@ pub struct Link {
 pub struct Settings {
     /// Name that the other ends see.
     pub name: String,
-    /// What samples come from.
+    /// What samples come from. When they come from a recording, the receiver ends when it has decoded all of it.
     pub radio: Radio,
+    /// Where samples are recorded; `None` records nothing.
+    pub record: Option<RecordConfig>,
     /// The OFDM grid.
     pub numerology: Numerology,
     /// The control link; without it the link works one way.
@@ -106,12 +112,21 @@ enum FromTransmitter {
     Lost,
 }
 
-/// Runs a receiver until `stop` resolves. `ready` is called with the address for `watch` clients.
+/// What a receiver has done when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Frames that were heard.
+    pub frames: u64,
+    /// Messages that were decoded.
+    pub messages: u64,
+}
+
+/// Runs a receiver until `stop` resolves, or a recording has ended. `ready` is called with the address for `watch` clients.
 pub async fn run(
     settings: Settings,
     ready: impl FnOnce(SocketAddr),
     stop: impl Future<Output = ()>,
-) -> Result<(), ReceiverError> {
+) -> Result<Received, ReceiverError> {
     let device = semcast_models::open_device(settings.device)?;
     tracing::info!(device = device.description, fallback = device.fallback, "decoders run here");
     let systems = SystemId::ALL
@@ -132,6 +147,8 @@ pub async fn run(
     let stopping = Arc::new(AtomicBool::new(false));
 
     let radio = settings.radio.source(settings.numerology.sample_rate_hz)?;
+    let radio = recording_source(radio, settings.record.as_ref())?;
+    let is_recording = matches!(settings.radio, Radio::Sigmf(_));
     let demodulator = Demodulator::new(settings.numerology);
     let activity = Activity::default();
     let (frames, mut heard_frames) = mpsc::channel::<HeardFrame>(MAX_FRAMES);
@@ -160,6 +177,8 @@ pub async fn run(
         output: settings.output,
         device: device.description,
         frames: 0,
+        messages: 0,
+        decoding: 0,
         status: Status::default(),
         metrics: settings.metrics,
         deaf_since: Some(Instant::now()),
@@ -172,7 +191,8 @@ pub async fn run(
     let result = loop {
         tokio::select! {
             () = &mut stop => break Ok(()),
-            heard = heard_frames.recv() => match heard {
+            // A recording waits for the decoder, a radio does not.
+            heard = heard_frames.recv(), if !is_recording || daemon.work.capacity() > 1 => match heard {
                 Some(heard) => daemon.frame(&heard).await,
                 None => break Err(ReceiverError::Died("listener")),
             },
@@ -188,6 +208,10 @@ pub async fn run(
                 let actions = daemon.reception.tick(Instant::now(), activity.last(), linked);
                 daemon.act(actions).await;
                 daemon.stand(activity.hearing());
+                let all_heard = activity.has_ended() && heard_frames.is_empty();
+                if all_heard && daemon.reception.is_idle() && daemon.decoding == 0 {
+                    break Ok(());
+                }
             }
             watcher = watchers.accept() => match watcher {
                 Some(connection) => {
@@ -205,7 +229,7 @@ pub async fn run(
         // The listener looks at the flag after every wait for samples.
         let _ = tokio::task::spawn_blocking(move || listener.join()).await;
     }
-    result
+    result.map(|()| Received { frames: daemon.frames, messages: daemon.messages })
 }
 
 fn spawn(
@@ -264,6 +288,10 @@ struct Daemon {
     output: Option<PathBuf>,
     device: String,
     frames: u64,
+    /// Messages that were decoded.
+    messages: u64,
+    /// Pieces of work that the decoder has.
+    decoding: usize,
     status: Status,
     metrics: Metrics,
     /// Since when nothing is heard, until that is told.
@@ -363,11 +391,13 @@ impl Daemon {
         if work.0.intermediate {
             // Worth a look if the decoder has nothing else to do; better follows.
             if self.work.capacity() == self.work.max_capacity() {
-                let _ = self.work.try_send(work);
+                self.decoding += usize::from(self.work.try_send(work).is_ok());
             }
             return;
         }
+        self.decoding += 1;
         if let Err(error) = self.work.try_send(work) {
+            self.decoding -= 1;
             let reason = format!("the decoder is behind by {} messages ({error})", decoder::MAX_WAITING);
             self.undecodable(Undecodable::new(key.message, u32::from(key.transmitter), reason)).await;
         }
@@ -382,6 +412,7 @@ impl Daemon {
     }
 
     async fn finished(&mut self, done: Finished) {
+        self.decoding = self.decoding.saturating_sub(1);
         let summary = &done.summary;
         let key = done.key();
         let (content, confidence) = match done.result {
@@ -429,6 +460,7 @@ impl Daemon {
         );
         if !summary.intermediate {
             self.metrics.decoded(&part);
+            self.messages += 1;
             self.say(&ControlMessage::Decoded(Decoded {
                 message_id: key.message,
                 session: u32::from(key.transmitter),

@@ -55,11 +55,17 @@ pub struct Activity {
     origin: Instant,
     last_us: Arc<AtomicU64>,
     hearing: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { origin: Instant::now(), last_us: Arc::default(), hearing: Arc::default() }
+        Self {
+            origin: Instant::now(),
+            last_us: Arc::default(),
+            hearing: Arc::default(),
+            ended: Arc::default(),
+        }
     }
 }
 
@@ -71,6 +77,11 @@ impl Activity {
     /// Whether the radio hears what is sent from now on.
     pub fn hearing(&self) -> bool {
         self.hearing.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing will come any more, and all frames of what came were handed on.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// When samples last came, or the daemon's start.
@@ -96,6 +107,7 @@ pub fn listen(
     let mut losses = Losses::default();
     while !stop.load(Ordering::Relaxed) && !frames.is_closed() {
         samples.clear();
+        activity.ended.store(radio.has_ended(), Ordering::Release);
         let received = match radio.receive(&mut samples) {
             Ok(received) => received,
             Err(error) => {

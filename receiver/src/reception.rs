@@ -183,6 +183,11 @@ impl Reception {
         self.open.len() - 1
     }
 
+    /// Whether no message is in reception.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.unheard.is_empty()
+    }
+
     /// The transmitter is about to send a message, of which rounds may go on when all has arrived.
     pub fn announced_refined(&mut self, transmitter: u16, message: u16) {
         let key = MessageKey { transmitter, message };

@@ -1,14 +1,16 @@
 //! The air as a process: changed over HTTP while pictures go through it.
 
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
 };
 
 use semcast_common::{message::SystemId, wire::SendOptions};
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, Trio, scene};
+use crate::harness::{Key, PATIENCE, Trio, program, run, scene};
 
 /// One request; status and body of the answer.
 fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
@@ -59,4 +61,78 @@ async fn the_channel_is_changed_over_http_between_two_pictures() {
     // Nothing on the page comes from elsewhere.
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src="), "{page}");
     trio.expect_alive();
+}
+
+/// The pictures that a receiver wrote, by transmitter and message.
+fn pictures(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder).map_or(Vec::new(), |files| files.flatten().collect());
+    files
+        .iter()
+        .filter_map(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            // What comes first is the time.
+            let (_, message) = name.strip_suffix(".png")?.split_once('-')?;
+            Some((message.to_string(), std::fs::read(file.path()).expect("a picture")))
+        })
+        .collect()
+}
+
+async fn replay(recording: &Path, output: &Path) -> crate::harness::Finished {
+    let mut command = program();
+    command.args(["replay", "--device", "cpu", "--output"]).arg(output).arg(recording);
+    run(command).await
+}
+
+/// A picture goes through the air, which records; a receiver records, too. Each recording, replayed, gives the picture that
+/// arrived, byte for byte.
+#[tokio::test]
+async fn a_recording_gives_the_same_picture_as_the_air_did() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let record = path("air").to_string_lossy().into_owned();
+    let mut trio = Trio::start(&[
+        "--channel",
+        "tdl-c:100",
+        "--snr",
+        "18",
+        "--cfo",
+        "900",
+        "--seed",
+        "5",
+        "--record",
+        &record,
+    ])
+    .await;
+    // A second receiver has its own channel and writes both what it hears and what it makes of it.
+    let key = Key::make(trio.folder.path(), "second").await;
+    let (heard, arrived) = (path("second"), path("arrived"));
+    let flags = [
+        ("--record", heard.to_string_lossy().into_owned()),
+        ("--output-dir", arrived.to_string_lossy().into_owned()),
+    ];
+    let mut second = trio.one_way_receiver_with(&key, &flags).await;
+    second.log_says("decoders run here").await;
+    // Sent until the second one, which says nothing of where it stands, has written one.
+    while pictures(&arrived).is_empty() {
+        let options = SendOptions { system: Some(SystemId::Ae), ..SendOptions::default() };
+        trio.transfer(&scene(96, 64, 3), options).await;
+    }
+    second.finish().await;
+    let wanted = pictures(&arrived);
+    trio.air.finish().await;
+
+    for recording in ["second", "air-out1"] {
+        let output = path(&format!("from-{recording}"));
+        replay(&path(recording), &output).await.expect_code(0);
+        let again = pictures(&output);
+        assert!(again.keys().eq(wanted.keys()), "{:?} of {:?}", again.keys(), wanted.keys());
+        assert!(again == wanted, "pictures from {recording} differ");
+    }
+    // At another rate it is refused, with what to do about it.
+    let metadata = path("second.sigmf-meta");
+    let text = std::fs::read_to_string(&metadata).expect("metadata");
+    std::fs::write(&metadata, text.replace("7680000.0", "20000000.0")).expect("metadata");
+    let refused = replay(&path("second"), &path("refused")).await.expect_code(2);
+    refused.expect_errors(&["20000000", "7680000", "resample"]);
+    replay(&path("nothing"), &path("refused")).await.expect_code(2).expect_errors(&["nothing.sigmf-meta"]);
 }

@@ -20,7 +20,11 @@ use semcast_common::{
 use semcast_models::{DeviceChoice, ModelError, System, SystemOptions};
 use semcast_phy::{
     numerology::Numerology,
-    radio::{RadioError, open::Radio},
+    radio::{
+        RadioError,
+        open::{Radio, recording_sink},
+        sigmf::RecordConfig,
+    },
     transmit::Modulator,
 };
 use thiserror::Error;
@@ -49,6 +53,8 @@ pub struct Settings {
     pub name: String,
     /// What samples leave through.
     pub radio: Radio,
+    /// Where bursts are recorded; `None` records nothing.
+    pub record: Option<RecordConfig>,
     /// The OFDM grid.
     pub numerology: Numerology,
     /// Where receivers and `send` clients connect.
@@ -126,6 +132,7 @@ pub async fn run(
     let stopping = Arc::new(AtomicBool::new(false));
     let rate = settings.numerology.sample_rate_hz;
     let radio = settings.radio.sink(rate, stream(&settings.identity), stopping.clone())?;
+    let radio = recording_sink(radio, settings.record.as_ref())?;
 
     let hello = Hello::new(Role::Transmitter, settings.name)
         .with_systems(systems.iter().map(|system| (system.id(), system.model())))

@@ -39,6 +39,9 @@ pub const KEYS: &[Key] = &[
     key("radio.resource_blocks", "occupied blocks of 12 subcarriers", Rule::Whole(2, 298)),
     key("air.transmit_addr", "UDP address that takes samples from transmitters", Rule::Address),
     key("air.receive_addr", "UDP address that gives samples to receivers", Rule::Address),
+    key("air.raw_input", "UDP address that takes samples without headers; not set: none", Rule::Address),
+    key("air.raw_output", "UDP address to which samples go without headers; not set: none", Rule::Address),
+    key("air.raw_format", "samples without headers", Rule::Choice(&["cf32", "ci16"])),
     key("air.http", "TCP address of the air's page and HTTP interface; not set: none", Rule::Address),
     key("air.snr_db", "Es/N0 per resource element at the receiver, in dB", Rule::Real(-30.0, 100.0)),
     key(

@@ -69,6 +69,14 @@ pub struct Air {
     pub transmit_addr: String,
     /// Where receivers ask for samples.
     pub receive_addr: String,
+    /// Where samples without headers are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_input: Option<String>,
+    /// Where samples go without headers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_output: Option<String>,
+    /// How samples without headers are written.
+    pub raw_format: String,
     /// Where the air serves its page and its HTTP interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,
@@ -140,6 +148,9 @@ impl Default for Air {
         Self {
             transmit_addr: "127.0.0.1:4810".into(),
             receive_addr: "127.0.0.1:4811".into(),
+            raw_input: None,
+            raw_output: None,
+            raw_format: "cf32".into(),
             http: None,
             snr_db: 15.0,
             channel: "multipath".into(),

@@ -28,6 +28,7 @@ fn every_key_is_a_field_and_every_field_has_a_key() {
     full.air.metrics_addr = Some("127.0.0.1:2".into());
     full.transmitter.metrics_addr = Some("127.0.0.1:3".into());
     full.receiver.metrics_addr = Some("127.0.0.1:4".into());
+    (full.air.raw_input, full.air.raw_output) = (Some("127.0.0.1:2".into()), Some("127.0.0.1:3".into()));
     (full.air.dac_bits, full.air.adc_bits) = (Some(8), Some(8));
     (full.air.agc_range_db, full.air.dc_offset_db) = (Some(30.0), Some(-20.0));
     (full.transmitter.radio, full.receiver.radio) = (Some("f".into()), Some("g".into()));

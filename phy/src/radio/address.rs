@@ -1,6 +1,7 @@
-//! Which radio a program uses: `udp:HOST:PORT`, or `soapy:driver=…,key=value`.
+//! Which radio a program uses: `udp:HOST:PORT`, `soapy:driver=…,key=value`, or `sigmf:FILE`.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::soapy::DeviceArgs;
@@ -12,13 +13,15 @@ pub enum RadioAddress {
     Udp(String),
     /// A device that SoapySDR knows.
     Soapy(DeviceArgs),
+    /// A recording: what a receiver hears, or where a transmitter's bursts go.
+    Sigmf(PathBuf),
 }
 
 /// Why a text names no radio.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// The kind before the first colon is unknown, or missing.
-    #[error("no radio is called `{0}`: expected udp:HOST:PORT, or soapy:driver=NAME,key=value,…")]
+    #[error("no radio is called `{0}`: expected udp:HOST:PORT, soapy:driver=NAME,key=value,… or sigmf:FILE")]
     Kind(String),
     /// The address of an air.
     #[error("`{0}` is not HOST:PORT with a port from 1 to 65535")]
@@ -49,6 +52,7 @@ impl FromStr for RadioAddress {
             Some(("soapy", arguments)) => arguments.parse().map(Self::Soapy).map_err(|reason| {
                 AddressError::Arguments { text: arguments.chars().take(200).collect(), reason }
             }),
+            Some(("sigmf", file)) if !file.is_empty() => Ok(Self::Sigmf(file.into())),
             _ => Err(AddressError::Kind(short())),
         }
     }
@@ -59,6 +63,7 @@ impl fmt::Display for RadioAddress {
         match self {
             Self::Udp(address) => write!(f, "udp:{address}"),
             Self::Soapy(arguments) => write!(f, "soapy:{arguments}"),
+            Self::Sigmf(file) => write!(f, "sigmf:{}", file.display()),
         }
     }
 }
@@ -75,6 +80,7 @@ mod tests {
             "udp:air.example:1",
             "soapy:driver=hackrf",
             "soapy:driver=a, serial=1 2",
+            "sigmf:folder/a recording.sigmf-meta",
         ] {
             let address: RadioAddress = text.parse().expect(text);
             assert_eq!(address.to_string().parse(), Ok(address), "{text}");
@@ -90,6 +96,7 @@ mod tests {
             ("udp:4810", "HOST:PORT"),
             ("udp:host:0", "1 to 65535"),
             ("udp:host:99999", "1 to 65535"),
+            ("sigmf:", "sigmf:FILE"),
             ("soapy:", "driver="),
             ("soapy:hackrf", "key=value"),
             ("soapy:serial=1", "driver="),

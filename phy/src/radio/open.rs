@@ -1,9 +1,11 @@
 //! Opens the radio that a user means.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::sigmf::{RecordConfig, Recorder, RecordingSink, RecordingSource, SigmfSink, SigmfSource};
 use super::soapy::{DeviceArgs, SoapySettings};
 use super::udp::{UdpSink, UdpSinkConfig, UdpSource, UdpSourceConfig};
 use super::{RadioError, RadioSink, RadioSource};
@@ -20,6 +22,8 @@ pub enum Radio {
         /// How it is set.
         settings: Box<SoapySettings>,
     },
+    /// A recording.
+    Sigmf(PathBuf),
 }
 
 /// The transmitting side of a radio that can be handed to a thread.
@@ -45,6 +49,7 @@ impl Radio {
                 Ok(Box::new(UdpSink::connect(config)?))
             }
             Self::Soapy { device, settings } => soapy_sink(device, settings, stop),
+            Self::Sigmf(path) => Ok(Box::new(SigmfSink::create(path, sample_rate_hz)?)),
         }
     }
 
@@ -56,8 +61,31 @@ impl Radio {
         match self {
             Self::Udp(air) => Ok(Box::new(UdpSource::connect(UdpSourceConfig::new(*air, sample_rate_hz))?)),
             Self::Soapy { device, settings } => soapy_source(device, settings),
+            Self::Sigmf(path) => Ok(Box::new(SigmfSource::open(path, sample_rate_hz)?)),
         }
     }
+}
+
+/// A transmitting radio that records what it sends, if that is wished.
+///
+/// # Errors
+/// [`RadioError::Recording`] when files cannot be created.
+pub fn recording_sink(radio: AnySink, record: Option<&RecordConfig>) -> Result<AnySink, RadioError> {
+    Ok(match record {
+        Some(record) => Box::new(RecordingSink::new(radio, Recorder::start(record)?)),
+        None => radio,
+    })
+}
+
+/// A receiving radio that records what it hears, if that is wished.
+///
+/// # Errors
+/// [`RadioError::Recording`] when files cannot be created.
+pub fn recording_source(radio: AnySource, record: Option<&RecordConfig>) -> Result<AnySource, RadioError> {
+    Ok(match record {
+        Some(record) => Box::new(RecordingSource::new(radio, Recorder::start(record)?)),
+        None => radio,
+    })
 }
 
 #[cfg(feature = "soapysdr")]

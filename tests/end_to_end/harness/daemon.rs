@@ -16,7 +16,7 @@ pub struct Daemon {
     name: &'static str,
     child: Child,
     /// The process ends when this is closed, should the test be killed.
-    _input: Option<ChildStdin>,
+    input: Option<ChildStdin>,
     addresses: Map<String, Value>,
     log: watch::Receiver<String>,
 }
@@ -51,7 +51,7 @@ impl Daemon {
             let _ = output.read_line(&mut line).map(|_| say_ready.send(line));
             let _ = output.read_to_end(&mut Vec::new());
         });
-        let mut daemon = Self { name, child, _input: input, addresses: Map::new(), log };
+        let mut daemon = Self { name, child, input, addresses: Map::new(), log };
         let line = within(name, ready).await.unwrap_or_default();
         match serde_json::from_str(&line) {
             Ok(Value::Object(addresses)) => daemon.addresses = addresses,
@@ -88,6 +88,22 @@ impl Daemon {
         let mut log = self.log.clone();
         let found = within(text, log.wait_for(|log| log.contains(text))).await.is_ok();
         assert!(found, "the {} ended and never said {text:?}", self.name);
+    }
+
+    /// Asks it to end and waits until it has.
+    pub async fn finish(&mut self) {
+        drop(self.input.take());
+        let child = &mut self.child;
+        let ended = within("the end of a process", async {
+            loop {
+                if let Some(status) = child.try_wait().expect("the state of a process") {
+                    return status;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        });
+        let status = ended.await;
+        assert!(status.success(), "the {} ended with {status}", self.name);
     }
 
     /// Kills it as `kill -9` does.

@@ -194,7 +194,13 @@ impl Trio {
 
     /// Starts one more receiver, which talks to nobody.
     pub async fn one_way_receiver(&self, key: &Key) -> Daemon {
+        self.one_way_receiver_with(key, &[]).await
+    }
+
+    /// The same, with more flags.
+    pub async fn one_way_receiver_with(&self, key: &Key, more: &[(&str, String)]) -> Daemon {
         let mut flags = key.flags(&[&self.client_key]);
+        flags.extend(more.iter().flat_map(|(flag, value)| [flag.to_string(), value.clone()]));
         for (flag, value) in
             [("--air", self.places.receive.to_string()), ("--watch-listen", "127.0.0.1:0".into())]
         {
