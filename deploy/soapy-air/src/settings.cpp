@@ -54,7 +54,7 @@ Settings settings_of(const SoapySDR::Kwargs &arguments) {
     settings.paced = number(arguments, "paced", 0, 1, 0) == 1;
     settings.lead_samples = number(arguments, "lead", 0, 1UL << 24, settings.lead_samples);
     settings.stream = static_cast<std::uint32_t>(number(arguments, "stream", 0, 0xFFFFFFFFUL, 0));
-    settings.silence_ms = static_cast<int>(number(arguments, "silence_ms", 100, 60000, 1000));
+    settings.silence_ms = static_cast<int>(number(arguments, "silence_ms", 100, 60000, 1500));
     return settings;
 }
 

@@ -22,7 +22,7 @@ struct Settings {
     // A number that tells this transmitter from others on the machine, 0 for none.
     std::uint32_t stream = 0;
     // How long nothing may be heard of the air until it counts as gone.
-    int silence_ms = 1000;
+    int silence_ms = 1500;
 };
 
 // Throws std::runtime_error that names the argument and what it may be.
