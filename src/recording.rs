@@ -14,7 +14,10 @@ use semcast_phy::radio::{
     sigmf::{Datatype, RecordConfig, Recorder, files},
     soapy::Direction,
 };
-use semcast_receiver::daemon::{self, Settings};
+use semcast_receiver::{
+    daemon::{self, Settings},
+    metrics::Metrics,
+};
 
 use crate::{exit::Failure, flags, radio_choice};
 
@@ -177,6 +180,7 @@ pub fn replay(args: ReplayArgs) -> anyhow::Result<()> {
         output: Some(output.clone().into()),
         options: flags::system_options(&config)?,
         device: flags::device(config.receiver.device),
+        metrics: Metrics::default(),
     };
     let received = flags::runtime()?.block_on(daemon::run(settings, |_| {}, flags::stop_signal(false)))?;
     let (frames, messages) = (received.frames, received.messages);
