@@ -139,7 +139,7 @@ pub use with_devices::{list, probe};
 /// Says how to get a build that can.
 #[cfg(not(feature = "soapysdr"))]
 pub fn list(args: &ListArgs) -> anyhow::Result<()> {
-    let device = args.driver.as_ref().map_or_else(String::new, |driver| format!("driver={driver}"));
+    let device = args.driver.as_ref().map_or_else(|| "driver=*".into(), |driver| format!("driver={driver}"));
     Err(semcast_phy::radio::RadioError::NotBuilt { device }.into())
 }
 
