@@ -125,8 +125,10 @@ async fn a_recording_gives_the_same_picture_as_the_air_did() {
         let output = path(&format!("from-{recording}"));
         replay(&path(recording), &output).await.expect_code(0);
         let again = pictures(&output);
-        assert!(again.keys().eq(wanted.keys()), "{:?} of {:?}", again.keys(), wanted.keys());
-        assert!(again == wanted, "pictures from {recording} differ");
+        // A message whose picture was still in the making when the receiver was stopped is in the recording, too.
+        for (message, picture) in &wanted {
+            assert!(again.get(message) == Some(picture), "{message} from {recording} differs");
+        }
     }
     // At another rate it is refused, with what to do about it.
     let metadata = path("second.sigmf-meta");
