@@ -104,7 +104,7 @@ pub fn record(args: RecordArgs) -> anyhow::Result<()> {
         return radio_choice::dry_run(&radio, Direction::Receive);
     }
     let seconds = args.seconds.unwrap_or(f64::INFINITY);
-    if !(seconds > 0.0) {
+    if seconds.is_nan() || seconds <= 0.0 {
         return Err(Failure::Usage(format!("--seconds {seconds}: allowed is above 0")).into());
     }
     let record = Record { record: Some(args.file), record_format: args.format };

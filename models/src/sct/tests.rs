@@ -246,6 +246,41 @@ fn a_budget_that_is_too_small_is_refused_with_what_is_needed() {
     }
 }
 
+/// Whatever computes the values: what one device has written, another reads to the last bit, and what both would write is as good.
+#[test]
+#[ignore = "needs a graphics driver (mesa-vulkan-drivers will do)"]
+#[cfg(feature = "wgpu")]
+fn the_gpu_reads_the_bits_that_the_cpu_reads() {
+    let on =
+        |choice| Sct::new(Kind::Modular, &SystemOptions::default(), &open_device(choice).unwrap()).unwrap();
+    let mut ends = [on(DeviceChoice::Cpu), on(DeviceChoice::Wgpu)];
+    for writer in 0..2 {
+        let message = ends[writer].encode(&content(200, 120), Budget::new(6000, 1500), &Intent::default());
+        let received = over_noise(&message.unwrap(), 0.01, 1);
+        let [ours, theirs] = ends.each_ref().map(|end| {
+            let known = end.known(&received).unwrap();
+            let map = known.map.clone().unwrap();
+            let layouts = Layout::of(&map.of_block, known.code.across, map.regions.len());
+            let regions = map.sent().zip(&received.features[1..]);
+            let read: Vec<_> = regions
+                .map(|(region, feature)| match (map.regions[region].coding, feature) {
+                    (Coding::Modular(quantiser), ReceivedFeature::Digital { bytes, .. }) => {
+                        modular::read(bytes, false, &end.tables, &layouts[region], quantiser)
+                    }
+                    _ => panic!("regions are bytes"),
+                })
+                .collect();
+            (read, map.of_block, known.confidence())
+        });
+        assert!(ours.0.iter().any(|region| !region.is_empty()));
+        assert_eq!(ours, theirs);
+        let pictures = ends.each_mut().map(|end| end.decode(&received).unwrap().content);
+        let [Content::Picture(ours), Content::Picture(theirs)] = pictures else { panic!("pictures") };
+        let differ = ours.rgb().iter().zip(theirs.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(differ <= Some(1), "pixels differ by {differ:?}");
+    }
+}
+
 /// What is read is integers, so it is the same on every machine and backend: this is the hash of what bytes at random hold.
 #[test]
 fn integers_are_read_bit_for_bit() {
