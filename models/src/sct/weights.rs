@@ -6,12 +6,12 @@ use super::{Kind, tables};
 use crate::ae::weights;
 
 /// The network's weights that come with the program.
-pub const DEFAULT: &[u8] = include_bytes!("../../weights/sct.safetensors");
+pub static DEFAULT: &[u8] = include_bytes!("../../weights/sct.safetensors");
 /// Those of the receiver's correction, which senders need not know.
-pub const CORRECTION: &[u8] = include_bytes!("../../weights/sct-correction.safetensors");
+pub static CORRECTION: &[u8] = include_bytes!("../../weights/sct-correction.safetensors");
 
 /// Those of the receiver's machine mode, likewise.
-pub const MACHINE: &[u8] = include_bytes!("../../weights/sct-machine.safetensors");
+pub static MACHINE: &[u8] = include_bytes!("../../weights/sct-machine.safetensors");
 
 /// What both ends must share: of `sct-modular` the tables too, without which no byte can be read.
 pub fn digest(kind: Kind, network: &[u8]) -> ModelDigest {
