@@ -103,6 +103,8 @@ fn classify(error: &anyhow::Error) -> u8 {
 fn radio(error: &RadioError) -> u8 {
     match error {
         RadioError::NotBuilt { .. }
+        | RadioError::OutOfRange { .. }
+        | RadioError::Channel(_)
         | RadioError::Setting { .. }
         | RadioError::Recording(_)
         | RadioError::RawFormat(_)

@@ -48,7 +48,7 @@ pub struct ChannelState {
     pub snr_db: f32,
     /// Carrier offset in Hz.
     pub cfo_hz: f64,
-    /// Difference of the sampling clocks in parts per million, from the drift of the timing.
+    /// How fast the receiver's sampling clock is in parts per million, from the drift of the timing.
     pub clock_offset_ppm: f64,
 }
 
@@ -456,7 +456,8 @@ impl Demodulator {
             snr_db: snr_db(mean, self.estimator.noise_variance()),
             cfo_hz: (acquired.carrier.cfo() + rates.phase / (std::f64::consts::TAU * symbol))
                 * numerology.sample_rate_hz,
-            clock_offset_ppm: 1e6 * rates.drift_samples(numerology) / symbol,
+            // Samples that come late are those of a slow clock.
+            clock_offset_ppm: -1e6 * rates.drift_samples(numerology) / symbol,
         }
     }
 }

@@ -33,8 +33,9 @@ use tokio::sync::mpsc;
 use crate::{
     jobs::{self, Job, MAX_WAITING},
     metrics::Metrics,
+    receipts::Feedback,
     receivers::Receivers,
-    worker::{Feedback, Worker, WorkerSettings},
+    worker::{Worker, WorkerSettings},
 };
 
 /// Messages from receivers that may wait for the worker; more are dropped, and said again by receivers.

@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod link_adaptation;
 pub mod metrics;
 pub mod planner;
+pub mod receipts;
 pub mod receivers;
 pub mod refining;
 pub mod resending;

@@ -4,11 +4,10 @@
 //! It blocks on the radio and on the models, so it is a thread and no task.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::Receiver,
     },
     time::{Duration, Instant},
 };
@@ -20,9 +19,8 @@ use semcast_common::{
     content::Content,
     message::SystemId,
     wire::{
-        ContentKind, ControlMessage, Decoded, Failed, FailureCode, MessageAnnounced, MessageReceipt,
-        MessageSent, ModeChoice, ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart,
-        TransmitterTimings, Undecodable,
+        ContentKind, ControlMessage, Failed, FailureCode, MessageAnnounced, MessageSent, ModeChoice,
+        ReceiverPart, SendOptions, SendReport, SendStage, TransmitterPart, TransmitterTimings,
     },
 };
 use semcast_models::{OpenDevice, System};
@@ -41,9 +39,9 @@ use crate::{
     link_adaptation::{self, Link, LinkAdaptation, Report},
     metrics::Metrics,
     planner::{FrameDraft, OutgoingMessage},
+    receipts::{Feedback, Verdicts, Waiting},
     receivers::Receivers,
     refining::LatencyBudget,
-    resending::Lack,
     rounds::Rounds,
 };
 
@@ -51,27 +49,8 @@ use crate::{
 pub const GAP_SAMPLES: usize = 64;
 /// How long a sounding frame may take to bring a report.
 const SOUNDING_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long receivers may take to say what arrived, after the last frame has left.
-const RECEIPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a receiver may take to decode a message that it has: 40 megapixels take a slow CPU minutes, and
-/// one that is gone is noticed by its connection.
-const DECODE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Most rounds of resending while a latency budget lasts.
 const MOST_ROUNDS: u8 = 100;
-
-/// What a connected receiver says, for the worker.
-pub enum Feedback {
-    /// It has reported on the channel.
-    Channel,
-    /// What arrived of a message.
-    Receipt(MessageReceipt),
-    /// It has decoded a message.
-    Decoded(Box<Decoded>),
-    /// It cannot decode a message.
-    Undecodable(Undecodable),
-    /// It has gone.
-    Gone,
-}
 
 /// What the worker needs to know.
 pub struct WorkerSettings {
@@ -401,8 +380,7 @@ impl<Radio: RadioSink> Worker<Radio> {
         plan: &Plan,
         spent: &mut Spent,
     ) -> Outcome<Option<(u64, ReceiverPart)>> {
-        let waiting: BTreeSet<u64> = self.receivers.sessions().into_iter().collect();
-        let mut verdicts = Verdicts { waiting, decoded: None, undecodable: None };
+        let mut verdicts = Verdicts::of(self.receivers.sessions());
         let message_id = rounds.message().header().message;
         let session = u32::from(self.settings.transmitter);
         // Sounding frames may have gone out before the content was encoded.
@@ -455,7 +433,7 @@ impl<Radio: RadioSink> Worker<Radio> {
             let learning = (round == 0 && plan.adapted).then_some(plan.link.mcs);
             let asked = Instant::now();
             let waiting = Waiting { last, refined: budget.is_some(), learning };
-            let lack = self.confirm(rounds.message(), waiting, &mut verdicts);
+            let lack = verdicts.wait(&self.feedback, &mut self.adaptation, rounds.message(), waiting);
             if lack.missing.is_empty() && (budget.is_none() || verdicts.waiting.is_empty()) {
                 break;
             }
@@ -473,7 +451,7 @@ impl<Radio: RadioSink> Worker<Radio> {
                 if !rounds.refine(&lack, budget.elements_left(now, airtime, asked.elapsed(), per_second)) {
                     self.receivers.broadcast(&ControlMessage::Sent(MessageSent { last: true, ..sent }));
                     let waiting = Waiting { last: true, refined: true, learning: None };
-                    self.confirm(rounds.message(), waiting, &mut verdicts);
+                    verdicts.wait(&self.feedback, &mut self.adaptation, rounds.message(), waiting);
                     break;
                 }
             }
@@ -488,58 +466,6 @@ impl<Radio: RadioSink> Worker<Radio> {
             }
             _ => Err(Failed::new(FailureCode::Delivery, "no receiver confirmed the message in time")),
         }
-    }
-
-    /// Waits until every receiver has decoded the message or said what it misses; returns what they lack
-    /// together. After the last round receivers decode what they have.
-    fn confirm(&mut self, outgoing: &OutgoingMessage, waiting: Waiting, verdicts: &mut Verdicts) -> Lack {
-        let Waiting { last, refined, learning } = waiting;
-        let message_id = outgoing.header().message;
-        let mut lack = Lack::default();
-        let mut open = verdicts.waiting.clone();
-        let mut learnt = BTreeSet::new();
-        let mut deadline = Instant::now() + RECEIPT_TIMEOUT;
-        while !open.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let (session, feedback) = match self.feedback.recv_timeout(left) {
-                Ok(feedback) => feedback,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    tracing::warn!(message_id, receivers = open.len(), "no receipt in time");
-                    verdicts.waiting.retain(|session| !open.contains(session));
-                    break;
-                }
-            };
-            match feedback {
-                Feedback::Channel => {}
-                Feedback::Gone => {
-                    open.remove(&session);
-                    verdicts.waiting.remove(&session);
-                }
-                Feedback::Receipt(receipt) if receipt.message_id == message_id => {
-                    if let Some(mcs) = learning.filter(|_| learnt.insert(session)) {
-                        self.adaptation.learn(session, mcs, outgoing.tally(&receipt), Instant::now());
-                    }
-                    // A receiver that has everything, or the last it will get, is decoding now.
-                    if last || (receipt.complete && !refined) {
-                        deadline = Instant::now() + DECODE_TIMEOUT;
-                    } else if open.remove(&session) {
-                        lack.add(receipt);
-                    }
-                }
-                Feedback::Decoded(decoded) if decoded.message_id == message_id => {
-                    open.remove(&session);
-                    verdicts.waiting.remove(&session);
-                    verdicts.decoded.get_or_insert((session, decoded.part));
-                }
-                Feedback::Undecodable(undecodable) if undecodable.message_id == message_id => {
-                    open.remove(&session);
-                    verdicts.waiting.remove(&session);
-                    verdicts.undecodable = Some(undecodable);
-                }
-                Feedback::Receipt(_) | Feedback::Decoded(_) | Feedback::Undecodable(_) => {}
-            }
-        }
-        lack
     }
 
     /// Modulates a frame and hands it to the radio.
@@ -570,23 +496,6 @@ impl<Radio: RadioSink> Worker<Radio> {
         spent.elements.add(&cost, frame.segments.is_empty());
         Ok(())
     }
-}
-
-/// What is waited for after a round.
-struct Waiting {
-    /// It was the last.
-    last: bool,
-    /// Receivers that have everything wait for more.
-    refined: bool,
-    /// The step whose success the receipts tell of.
-    learning: Option<Mcs>,
-}
-
-struct Verdicts {
-    waiting: BTreeSet<u64>,
-    /// The first receiver that has decoded the message, and what it says of it.
-    decoded: Option<(u64, ReceiverPart)>,
-    undecodable: Option<Undecodable>,
 }
 
 fn all_reported(reports: &[Report]) -> bool {

@@ -96,8 +96,7 @@ pub fn read(frame: &ReceivedFrame, transmitter: u16) -> Option<Reading> {
     Some(Reading {
         snr_db: f64::from(frame.channel.snr_db),
         cfo_hz: frame.channel.cfo_hz,
-        // The frame's is by how much its samples come late.
-        clock_offset_ppm: -frame.channel.clock_offset_ppm,
+        clock_offset_ppm: frame.channel.clock_offset_ppm,
         error_power: error / sent.len() as f64,
         intact: decoded.as_ref().is_ok_and(|bytes| *bytes == payload(frame.header.number)),
     })

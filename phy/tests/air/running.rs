@@ -1,8 +1,5 @@
 //! An air in a thread, and what goes in and must come out.
 
-#![expect(clippy::disallowed_methods, reason = "limits on waiting")]
-#![allow(dead_code, reason = "each test crate uses its part")]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

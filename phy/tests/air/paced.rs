@@ -1,18 +1,10 @@
 //! An air in the time of the clock: several transmitters at once, ports without headers. And recordings of an air.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets, and limits on waiting"
-)]
-
-mod running;
-
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use crate::running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
 use num_complex::Complex32;
-use running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
 use semcast_phy::radio::air::{Air, AirConfig, AirRecord, Pacing};
 use semcast_phy::radio::sigmf::{Annotation, Datatype, Reader};
 use semcast_phy::radio::udp::{UdpSink, UdpSinkConfig, UdpSource, UdpSourceConfig};

@@ -1,11 +1,5 @@
 //! The air over real sockets: exact samples, several receivers, and radios that come, go and die.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets, and limits on waiting"
-)]
-
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +12,7 @@ use semcast_phy::radio::datagram::{Header, Kind, SampleFormat, flags, write};
 use semcast_phy::radio::udp::{UdpSink, UdpSinkConfig, UdpSource, UdpSourceConfig};
 use semcast_phy::radio::{RadioError, RadioSink, RadioSource};
 
-mod running;
-
-use running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
+use crate::running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
 
 #[test]
 fn two_million_samples_arrive_bit_for_bit() {

@@ -1,11 +1,9 @@
 //! What can be set in an air, before it runs and while it does.
 
-mod running;
-
 use std::time::Duration;
 
+use crate::running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
 use num_complex::Complex32;
-use running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
 use semcast_phy::channel::{Channel, ChannelConfig};
 use semcast_phy::radio::{RadioSink, RadioSource};
 
