@@ -28,10 +28,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 use semcast_common::{config::Allocation, message::SystemId, telemetry};
 use serde::{Deserialize, Serialize};
 
+use crate::cbr::Cbr;
 use crate::flags::{self, print_text};
 use crate::metrics::LpipsWeights;
 use crate::semantics::Semantics;
-use settings::{Cbr, Settings};
+use settings::Settings;
 
 /// Race systems over the same channel: every combination of system, SNR, rate, channel, picture and seed
 ///
@@ -56,14 +57,18 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", default_value = "awgn")]
     channel: String,
     /// Doppler spread of fading taps, in Hz; 0 keeps a channel still for a whole picture
-    #[arg(long, value_name = "HZ", allow_negative_numbers = true, default_value_t = 0.0)]
-    doppler: f64,
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    doppler: Option<f64>,
     /// Carrier frequency offset, in Hz
-    #[arg(long, value_name = "HZ", allow_negative_numbers = true, default_value_t = 0.0)]
-    cfo: f64,
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    cfo: Option<f64>,
     /// Offset of the receiver's sampling clock, in parts per million
-    #[arg(long, value_name = "PPM", allow_negative_numbers = true, default_value_t = 0.0)]
-    clock_offset: f64,
+    #[arg(long, value_name = "PPM", allow_negative_numbers = true)]
+    clock_offset: Option<f64>,
+    /// Configuration file of which the grid in its part radio and the impairments in its part air hold: amplifier, phase noise,
+    /// converters, interferers, dropouts, offsets. Channels and SNRs are those of the flags
+    #[arg(long, value_name = "FILE", conflicts_with = "ideal")]
+    config: Option<PathBuf>,
     /// Pictures (PNG, JPEG, WebP, BMP), or folders of them; without any, a test card is drawn
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     pictures: Vec<PathBuf>,
@@ -90,6 +95,10 @@ pub struct Args {
     /// Most rounds of sending again what was lost, 0 to 20, where there is feedback
     #[arg(long, value_name = "ROUNDS", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=20))]
     max_resends: u8,
+    /// Airtime for all rounds of sending, in ms: while it lasts, what arrived badly is sent again, the most important first.
+    /// For --feedback ideal
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=600_000), conflicts_with = "ideal")]
+    budget_ms: Option<u32>,
     /// How bytes are protected in an idealised channel
     #[arg(long, value_enum, default_value = "ldpc")]
     code: Code,

@@ -19,6 +19,7 @@ use semcast_models::sct::segmentation::{Choice, ClassifierFiles, NetworkName};
 use semcast_models::{DeviceChoice, SystemOptions};
 use semcast_phy::numerology::Numerology;
 
+use crate::cbr::Cbr;
 use crate::exit::Failure;
 
 /// Where settings come from.
@@ -226,7 +227,7 @@ pub struct Sending {
     pub variance: Option<String>,
     /// Net channel bandwidth ratio to fit a picture to: complex symbols per RGB value
     #[arg(long, value_name = "RATIO")]
-    pub cbr: Option<f64>,
+    pub cbr: Option<Cbr>,
     /// SNR to prepare the message for, in dB, instead of what the receiver reports
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     pub design_snr: Option<f64>,
@@ -250,7 +251,7 @@ impl Sending {
         overrides
             .set("--system", "transmitter.system", self.system.clone())
             .set("--variance", "transmitter.variance", self.variance.clone())
-            .set("--cbr", "transmitter.cbr", self.cbr)
+            .set("--cbr", "transmitter.cbr", self.cbr.as_ref().map(Cbr::value))
             .set("--design-snr", "transmitter.design_snr_db", self.design_snr)
             .set("--frames", "transmitter.frames", self.frames.clone())
             .set("--allocation", "transmitter.allocation", self.allocation.clone())

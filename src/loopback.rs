@@ -151,7 +151,7 @@ impl Setup {
         let max_resends = sending.max_resends.map(u8::try_from).transpose();
         Ok(SendOptions {
             system: sending.system.as_deref().map(str::parse).transpose().map_err(refused)?,
-            cbr: sending.cbr,
+            cbr: sending.cbr.as_ref().map(crate::cbr::Cbr::value),
             design_snr_db: sending.design_snr,
             frames: sending.frames.as_deref().map(str::parse).transpose().map_err(refused)?,
             max_resends: max_resends.map_err(|_| refused("--max-resends: 0 to 255".into()))?,

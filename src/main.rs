@@ -2,6 +2,7 @@
 
 mod air;
 mod air_metrics;
+mod cbr;
 mod children;
 mod evaluate;
 mod exit;

@@ -10,6 +10,7 @@ use semcast_common::{
 };
 
 use crate::{
+    cbr::Cbr,
     flags::{self, print_text},
     link,
     loopback::What,
@@ -33,7 +34,7 @@ pub struct Args {
     system: Option<semcast_common::message::SystemId>,
     /// Net channel bandwidth ratio to fit a picture to: complex symbols per RGB value
     #[arg(long, value_name = "RATIO")]
-    cbr: Option<f64>,
+    cbr: Option<Cbr>,
     /// SNR to prepare the message for, in dB, instead of what the receiver reports
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     design_snr: Option<f64>,
@@ -70,7 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (identity, peers) = flags::keys(&config)?;
     let options = SendOptions {
         system: args.system,
-        cbr: args.cbr,
+        cbr: args.cbr.as_ref().map(Cbr::value),
         design_snr_db: args.design_snr,
         mcs: args.mcs,
         frames: args.frames,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
+use semcast_models::ae::network::Depth;
 use semcast_models::metrics::Lpips;
 use semcast_models::training::sct::labels::{Labels, Taught};
 use semcast_models::training::sct::{
@@ -141,13 +142,13 @@ struct JudgedArgs {
     #[command(flatten)]
     lpips: LpipsWeights,
     /// Weight of the logarithm of the mean square error
-    #[arg(long, value_name = "WEIGHT", default_value_t = 0.1)]
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.2)]
     error_weight: f64,
-    /// Weight of LPIPS
+    /// Weight of the logarithm of LPIPS
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
     perceptual_weight: f64,
     /// Weight of the discriminator; 0 for none
-    #[arg(long, value_name = "WEIGHT", default_value_t = 0.01)]
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.02)]
     adversarial_weight: f64,
 }
 
@@ -191,6 +192,10 @@ struct CodecArgs {
     /// Width of the paper's network: the paper's divided by 1, 2, 4 or 8
     #[arg(long, value_name = "DIVISOR", default_value_t = 1)]
     narrower: usize,
+    /// Residual blocks of the default network: of its encoder and its decoder at a sixteenth of the size, and of its decoder
+    /// at an eighth, 3 to 32 each; those that --from does not have begin by changing nothing
+    #[arg(long, value_name = "ENCODER,DECODER,EIGHTH", default_value = "3,3,3", value_parser = depth)]
+    depth: Depth,
     /// Crops a step, a multiple of 2
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=1024))]
     batch: u16,
@@ -332,10 +337,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
+fn depth(text: &str) -> Result<Depth, String> {
+    let range = 3..=Depth::MOST;
+    let blocks = text.split(',').map(|part| part.parse().ok().filter(|count| range.contains(count)));
+    match blocks.collect::<Option<Vec<usize>>>().as_deref() {
+        Some(&[encoder, decoder, decoder_eighth]) => Ok(Depth { encoder, decoder, decoder_eighth }),
+        _ => Err(format!("three numbers from {} to {}, such as 4,5,4", range.start(), range.end())),
+    }
+}
+
 fn codec(method: Method, args: CodecArgs) -> anyhow::Result<()> {
     let (batch, crop) = (args.batch.into(), args.crop.into());
     if args.network == "default" {
-        return train(&Ae::with(method, batch, crop)?, args.run);
+        return train(&Ae::with(method, batch, crop)?.at_least(args.depth)?, args.run);
     }
     let scale = Scale::new(args.narrower)
         .ok_or_else(|| Failure::Usage(format!("--narrower {}: one of 1, 2, 4, 8", args.narrower)))?;

@@ -93,7 +93,9 @@ fn cuda() -> Result<OpenDevice, ModelError> {
     Err(missing("cuda"))
 }
 
+// Burn means to replace this backend by others of its own, none of which is as fast on CPUs yet.
 #[cfg(feature = "tch")]
+#[allow(deprecated)]
 fn tch() -> Result<OpenDevice, ModelError> {
     Ok(OpenDevice::new(Device::libtorch(), "CPU (LibTorch)"))
 }

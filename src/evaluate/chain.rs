@@ -26,6 +26,7 @@ use semcast_transmitter::{
     cost::Elements,
     link_adaptation::{self, Link, LinkAdaptation, Report},
     planner::{FrameDraft, OutgoingMessage},
+    refining::{LatencyBudget, MOST_ROUNDS},
     resending::Lack,
     rounds::Rounds,
     worker::GAP_SAMPLES,
@@ -73,6 +74,8 @@ struct OnAir<'a> {
     next_frame: u16,
     last_mode: Mode,
     elements: Elements,
+    /// Samples of all frames.
+    samples: u64,
     cost: Cost,
     /// What the receiver last said of the channel.
     reports: Vec<Report>,
@@ -122,6 +125,7 @@ impl Chain {
             next_frame: 0,
             last_mode: Mode::Normal,
             elements: Elements::default(),
+            samples: 0,
             cost: Cost::default(),
             reports: Vec::new(),
         };
@@ -193,7 +197,13 @@ impl OnAir<'_> {
         let Plan { mut rounds, learning, blind, now } = plan;
         let mut reception = Reception::default();
         let blocks = settings.numerology.resource_blocks;
-        for round in 0..=trial.max_resends {
+        let sample_rate_hz = settings.numerology.sample_rate_hz;
+        let budget = trial.budget_ms.map(|budget_ms| {
+            reception.announced_refined(TRANSMITTER, MESSAGE);
+            (LatencyBudget::new(Duration::from_millis(budget_ms.into()), now), self.samples)
+        });
+        let most = if budget.is_some() { MOST_ROUNDS } else { trial.max_resends };
+        for round in 0..=most {
             let allocator = Allocator::new(trial.allocation, MESSAGE, &self.reports, blocks);
             let control = if round == 0 && learning.is_some() {
                 adaptation.control_rate(rounds.mode(), &self.reports, now)
@@ -215,46 +225,66 @@ impl OnAir<'_> {
                     Err(error) => tracing::warn!(error, "a frame that nobody sent"),
                 }
             }
+            let sent = MessageSent {
+                message_id: MESSAGE,
+                session: u32::from(TRANSMITTER),
+                last_frame: self.next_frame.wrapping_sub(1),
+                frames: u32::from(self.next_frame),
+                last: round == most,
+            };
             if trial.feedback == Feedback::Ideal {
-                let sent = MessageSent {
-                    message_id: MESSAGE,
-                    session: u32::from(TRANSMITTER),
-                    last_frame: self.next_frame.wrapping_sub(1),
-                    frames: u32::from(self.next_frame),
-                    last: round == trial.max_resends,
-                };
                 actions.extend(reception.sent(sent, now));
             }
             let linked = trial.feedback == Feedback::Ideal;
             actions.extend(reception.tick(now + WAIT, now, linked));
             let mut lack = Lack::default();
             for action in actions {
-                match action {
-                    Action::Decode(work) if work.0.intermediate => {}
-                    Action::Decode(work) => {
-                        let (summary, message) = *work;
-                        self.note(&summary);
-                        return Ok(Ok(message));
+                if let Action::Receipt(receipt) = action {
+                    if let Some(mcs) = learning.filter(|_| round == 0) {
+                        adaptation.learn(RECEIVER, mcs, rounds.message().tally(&receipt), now);
                     }
-                    Action::Lost(lost) => return Ok(Err(lost.reason)),
-                    Action::Receipt(receipt) => {
-                        if let Some(mcs) = learning.filter(|_| round == 0) {
-                            adaptation.learn(RECEIVER, mcs, rounds.message().tally(&receipt), now);
-                        }
-                        lack.add(receipt);
-                    }
+                    lack.add(receipt);
+                } else if let Some(ended) = self.ended(action) {
+                    return Ok(ended);
                 }
             }
-            if lack.missing.is_empty() {
+            if lack.missing.is_empty() && budget.is_none() {
                 break;
             }
             if blind && lack.unheard && rounds.mode() == Mode::Normal {
                 self.sound(&[Mode::Robust])?;
             }
             rounds.lacking(&lack, adaptation, &self.reports, now);
+            if let Some((budget, samples_before)) = &budget {
+                // Time is what the air takes; answers come at once.
+                let airtime = (self.samples - samples_before) as f64 / sample_rate_hz;
+                let per_second = self.elements.payload as f64 / airtime.max(1e-9);
+                let airtime = Duration::from_secs_f64(airtime);
+                let left = budget.elements_left(now, airtime, Duration::ZERO, per_second);
+                if !rounds.refine(&lack, left) {
+                    let actions = reception.sent(MessageSent { last: true, ..sent }, now);
+                    if let Some(ended) = actions.into_iter().find_map(|action| self.ended(action)) {
+                        return Ok(ended);
+                    }
+                    break;
+                }
+            }
         }
         self.cost.missing = 1.0;
         Ok(Err("no frame of it was heard".into()))
+    }
+
+    /// What became of the message, if this ends it: what there is to decode, or why there is nothing.
+    fn ended(&mut self, action: Action) -> Option<Result<ReceivedMessage, String>> {
+        match action {
+            Action::Decode(work) if !work.0.intermediate => {
+                let (summary, message) = *work;
+                self.note(&summary);
+                Some(Ok(message))
+            }
+            Action::Lost(lost) => Some(Err(lost.reason)),
+            _ => None,
+        }
     }
 
     fn note(&mut self, summary: &ReceptionSummary) {
@@ -275,6 +305,7 @@ impl OnAir<'_> {
             samples.resize(samples.len() + GAP_SAMPLES, Complex32::default());
             self.cost.frames += 1;
             self.elements.add(&cost, draft.segments.is_empty());
+            self.samples += cost.samples as u64;
             self.chain.heard.clear();
             self.channel.process(&samples, &mut self.chain.heard);
             self.chain.samples = samples;

@@ -6,11 +6,8 @@ use std::path::Path;
 use semcast_phy::channel::Profile;
 use serde::Deserialize;
 
-use super::{
-    settings::{Cbr, Settings},
-    summary::Metric,
-};
-use crate::exit::Failure;
+use super::{settings::Settings, summary::Metric};
+use crate::{cbr::Cbr, exit::Failure};
 
 /// Rates as near as this are the same: published ones are rounded.
 const SAME_CBR: f64 = 0.01;

@@ -1,9 +1,9 @@
 //! Settings: flags → what is to be run, checked before anything runs.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::sync::Arc;
 
 use semcast_common::{
-    config::{Allocation, Config},
+    config::{Allocation, Config, Overrides},
     intent::{Importance, Intent, Keep, Purpose, Raster},
     message::SystemId,
 };
@@ -16,10 +16,8 @@ use semcast_phy::{
 };
 
 use super::{Args, Code, Feedback, pictures::PictureSet, summary::Metric, task, trial::Trial};
-use crate::{exit::Failure, flags, metrics::LpipsWeights};
+use crate::{air::air_config, cbr::Cbr, exit::Failure, flags, metrics::LpipsWeights};
 
-/// Rates that can be asked for: those of `--cbr` elsewhere.
-const CBR_RANGE: std::ops::RangeInclusive<f64> = 0.0001..=16.0;
 const SNR_DB_RANGE: std::ops::RangeInclusive<f64> = -30.0..=60.0;
 
 /// Reads an SNR.
@@ -27,47 +25,6 @@ pub fn snr_db(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(snr_db) if SNR_DB_RANGE.contains(&snr_db) => Ok(snr_db),
         _ => Err(format!("must be a number of dB from {} to {}", SNR_DB_RANGE.start(), SNR_DB_RANGE.end())),
-    }
-}
-
-/// A channel bandwidth ratio, as it was written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cbr {
-    text: String,
-    value: f64,
-}
-
-impl Cbr {
-    /// Complex symbols per RGB value.
-    pub fn value(&self) -> f64 {
-        self.value
-    }
-}
-
-impl fmt::Display for Cbr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl FromStr for Cbr {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        let number = |text: &str| text.trim().parse::<f64>().ok();
-        let value = match text.split_once('/') {
-            Some((above, below)) => number(above).zip(number(below)).map(|(above, below)| above / below),
-            None => number(text),
-        };
-        match value {
-            Some(value) if CBR_RANGE.contains(&value) => Ok(Self { text: text.into(), value }),
-            _ => Err(format!(
-                "must be a fraction such as 1/16, or a number, from {} to {}",
-                CBR_RANGE.start(),
-                CBR_RANGE.end()
-            )),
-        }
     }
 }
 
@@ -83,6 +40,8 @@ pub struct Settings {
     pub told_snr_db: Option<f64>,
     pub feedback: Feedback,
     pub max_resends: u8,
+    /// Airtime for all rounds, if they go on for so long.
+    pub budget_ms: Option<u32>,
     pub code: Code,
     /// Names of the classes, if they were given.
     pub class_names: Vec<String>,
@@ -99,22 +58,39 @@ pub struct Settings {
     pub lpips_digest: Option<String>,
     /// The grid of the radio.
     pub numerology: Numerology,
-    /// Offsets and Doppler spread; the rest is another one in each trial.
+    /// Impairments; profile, SNR and seed are others in each trial.
     pub channel: ChannelConfig,
+}
+
+/// Grid and impairments: those of the file, if one is named, under the flags.
+fn radio(args: &Args) -> anyhow::Result<(Numerology, ChannelConfig)> {
+    let (numerology, channel) = match &args.config {
+        Some(path) => {
+            let config = Config::load(Some(path), std::iter::empty(), &Overrides::new())?;
+            (flags::numerology(&config)?, air_config(&config)?.channel)
+        }
+        None => {
+            let numerology = flags::numerology(&Config::default())?;
+            let occupied_fraction = numerology.occupied_fraction();
+            (numerology, ChannelConfig { occupied_fraction, ..ChannelConfig::default() })
+        }
+    };
+    let channel = ChannelConfig {
+        doppler_hz: args.doppler.unwrap_or(channel.doppler_hz),
+        cfo_hz: args.cfo.unwrap_or(channel.cfo_hz),
+        sampling_offset_ppm: args.clock_offset.unwrap_or(channel.sampling_offset_ppm),
+        ..channel
+    };
+    Ok((numerology, channel))
 }
 
 impl Settings {
     /// Checks the flags and looks at the pictures.
     pub fn new(args: &Args) -> anyhow::Result<Self> {
-        let config = Config::default();
-        let numerology = flags::numerology(&config)?;
-        let channel = ChannelConfig {
-            doppler_hz: args.doppler,
-            cfo_hz: args.cfo,
-            sampling_offset_ppm: args.clock_offset,
-            occupied_fraction: numerology.occupied_fraction(),
-            ..ChannelConfig::default()
-        };
+        let (numerology, channel) = radio(args)?;
+        if args.budget_ms.is_some() && args.feedback == Feedback::None {
+            return Err(Failure::Usage("--budget-ms is for --feedback ideal".into()).into());
+        }
         let channels = profiles(&args.channel)?;
         for profile in &channels {
             let config = ChannelConfig { profile: profile.clone(), ..channel.clone() };
@@ -142,6 +118,7 @@ impl Settings {
             told_snr_db: args.told_snr,
             feedback: args.feedback,
             max_resends: if args.feedback == Feedback::None { 0 } else { args.max_resends },
+            budget_ms: args.budget_ms,
             code: args.code,
             class_names: args.label_names.as_deref().map(names).transpose()?.unwrap_or_default(),
             allocation: args.allocation,
@@ -173,6 +150,34 @@ impl Settings {
             }
         }));
         words.retain(|words| !words.is_empty());
+        words.join(", ")
+    }
+
+    /// Grid and impairments, as far as they are not as usual and have no fields of their own.
+    pub fn radio_in_words(&self) -> String {
+        let (numerology, usual) = (self.numerology, ChannelConfig::default());
+        let mut words = Vec::new();
+        if flags::numerology(&Config::default()).is_ok_and(|usual| usual != numerology) {
+            words.push(format!(
+                "FFT {}, cyclic prefix {}, {} resource blocks, {} samples/s",
+                numerology.fft_size,
+                numerology.cyclic_prefix,
+                numerology.resource_blocks,
+                numerology.sample_rate_hz
+            ));
+        }
+        let mut part = |name: &str, value: serde_json::Result<serde_json::Value>, usual: bool| {
+            if let Some(value) = value.ok().filter(|_| !usual) {
+                words.push(format!("{name} {value}"));
+            }
+        };
+        let ChannelConfig { transmitter, front_end, interferers, dropouts_per_s, dropout_ms, .. } =
+            &self.channel;
+        part("transmitter", serde_json::to_value(transmitter), *transmitter == usual.transmitter);
+        part("receiver", serde_json::to_value(front_end), *front_end == usual.front_end);
+        part("interferers", serde_json::to_value(interferers), *interferers == usual.interferers);
+        let dropouts = serde_json::to_value([dropouts_per_s, dropout_ms]);
+        part("dropouts per s and ms", dropouts, *dropouts_per_s == usual.dropouts_per_s);
         words.join(", ")
     }
 
@@ -232,6 +237,8 @@ impl Settings {
                                     ideal: self.ideal,
                                     feedback: self.feedback,
                                     max_resends: self.max_resends,
+                                    budget_ms: self.budget_ms,
+                                    radio: self.radio_in_words(),
                                     allocation: self.allocation,
                                     intent: self.intent_in_words(),
                                     lpips_weights: self.lpips_digest.clone(),
@@ -319,18 +326,6 @@ fn profiles(list: &str) -> anyhow::Result<Vec<Profile>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rates_are_fractions_or_numbers_within_the_range() {
-        for (text, value) in [("1/16", 0.0625), ("0.25", 0.25), (" 1/48 ", 1.0 / 48.0), ("2", 2.0)] {
-            let cbr: Cbr = text.parse().expect(text);
-            assert_eq!((cbr.value(), cbr.to_string()), (value, text.trim().to_owned()));
-        }
-        for text in ["", "0", "1/0", "-1/16", "17", "x", "1/2/3", "NaN"] {
-            let error = text.parse::<Cbr>().expect_err(text);
-            assert!(error.contains("0.0001 to 16"), "{error}");
-        }
-    }
 
     #[test]
     fn an_intent_is_told_by_what_is_unusual() {

@@ -11,8 +11,10 @@ use semcast_models::metrics::ClassQuality;
 use semcast_phy::channel::Profile;
 use serde::Serialize;
 
+use crate::cbr::Cbr;
+
 use super::{
-    settings::{Cbr, Settings},
+    settings::Settings,
     trial::{Metrics, Record},
 };
 
@@ -309,6 +311,8 @@ pub mod tests {
             ideal: false,
             feedback: Feedback::None,
             max_resends: 0,
+            budget_ms: None,
+            radio: String::new(),
             allocation: semcast_common::config::Allocation::default(),
             intent: String::new(),
             lpips_weights: None,

@@ -44,7 +44,10 @@ pub fn conditions(settings: &Settings) -> String {
         let rounds = settings.max_resends;
         let _ = match settings.ideal {
             true => write!(words, ", transmitter knows the channel"),
-            false => write!(words, ", ideal feedback, up to {rounds} rounds of resending"),
+            false => match settings.budget_ms {
+                Some(budget) => write!(words, ", ideal feedback, rounds for {budget} ms of airtime"),
+                None => write!(words, ", ideal feedback, up to {rounds} rounds of resending"),
+            },
         };
     } else if !settings.ideal {
         words += ", one way";
@@ -53,9 +56,10 @@ pub fn conditions(settings: &Settings) -> String {
         let name = serde_json::to_value(settings.allocation).unwrap_or_default();
         let _ = write!(words, ", resource blocks: {}", name.as_str().unwrap_or_default());
     }
-    let intent = settings.intent_in_words();
-    if !intent.is_empty() {
-        let _ = write!(words, ", {intent}");
+    for more in [settings.intent_in_words(), settings.radio_in_words()] {
+        if !more.is_empty() {
+            let _ = write!(words, ", {more}");
+        }
     }
     for (what, value, unit) in [
         ("Doppler", settings.channel.doppler_hz, "Hz"),
@@ -110,6 +114,8 @@ fn json(settings: &Settings, groups: &[Group]) -> serde_json::Value {
         "told_snr_db": settings.told_snr_db,
         "feedback": settings.feedback,
         "max_resends": settings.max_resends,
+        "budget_ms": settings.budget_ms,
+        "radio": settings.radio_in_words(),
         "allocation": settings.allocation,
         "intent": settings.intent_in_words(),
         "lost_pictures": "count as grey",

@@ -35,6 +35,12 @@ pub struct Trial {
     pub ideal: bool,
     pub feedback: Feedback,
     pub max_resends: u8,
+    /// Airtime for all rounds, in ms; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_ms: Option<u32>,
+    /// Grid and impairments, in words; left out where they are the usual ones.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub radio: String,
     /// Left out where it is the usual one, so that results from before it could be chosen keep their names.
     #[serde(default, skip_serializing_if = "is_default")]
     pub allocation: Allocation,

@@ -216,6 +216,9 @@ async fn flags_that_make_no_sense_are_refused_with_the_range() {
         (vec!["--seeds", "0"], "1..=1000000"),
         (vec!["--threads", "0"], "1..=256"),
         (vec!["--max-resends", "21"], "0..=20"),
+        (vec!["--budget-ms", "100"], "--feedback ideal"),
+        (vec!["--feedback", "ideal", "--budget-ms", "0"], "1..=600000"),
+        (vec!["--config", "no-such-file.toml"], "no-such-file.toml"),
         (vec!["--rivals", rivals], "--ideal"),
         (vec!["--ideal", "--rivals", "no-such-file.json"], "no-such-file.json"),
     ] {
@@ -243,4 +246,38 @@ async fn ablations_of_the_allocation_are_told_apart() {
         let row = race.row("out", system, 8.0);
         assert!(psnr_db(&row) > 17.0, "{row}");
     }
+}
+
+/// While there is airtime, the most important of what arrived badly goes again; it never takes more than there is.
+#[tokio::test]
+async fn a_latency_budget_buys_quality_with_airtime() {
+    let race = Race::new("regions");
+    let flags = ["--systems", "sct-integrated", "--snr", "2", "--cbr", "1/8", "--limit", "1"];
+    let mut spent = Vec::new();
+    for budget_ms in ["1", "12"] {
+        let more = ["--feedback", "ideal", "--budget-ms", budget_ms];
+        race.run(budget_ms, &[&flags[..], &more].concat()).await;
+        let row = race.row(budget_ms, "sct-integrated", 2.0);
+        spent.push((psnr_db(&row), number(&row, "cbr_net")));
+        assert!(race.text(budget_ms, "summary.md").contains(&format!("{budget_ms} ms of airtime")));
+    }
+    assert!(spent[1].0 > spent[0].0 + 0.5 && spent[1].1 > 1.5 * spent[0].1, "{spent:?}");
+}
+
+/// Impairments of a configuration file are on the air, and their results have names of their own.
+#[tokio::test]
+async fn impairments_come_from_a_configuration_file() {
+    let race = Race::new("scenes");
+    let config = race.out("bad-radio.toml");
+    let text = "[air]\namplifier = \"rapp\"\nbackoff_db = 0.0\ncfo_hz = 100.0\nphase_noise_hz = 300.0\n";
+    std::fs::write(&config, text).expect("a file");
+    let flags = ["--systems", "ae", "--snr", "25", "--limit", "1"];
+    race.run("out", &flags).await;
+    let clean = psnr_db(&race.row("out", "ae", 25.0));
+    race.run("out", &[&flags[..], &["--config", config.to_str().expect("a path")]].concat()).await;
+    let summary = race.text("out", "summary.md");
+    assert!(summary.contains("rapp") && summary.contains("100 Hz"), "{summary}");
+    assert_eq!(race.results("out").len(), 2);
+    let impaired = psnr_db(&race.row("out", "ae", 25.0));
+    assert!(impaired < clean - 0.3, "{impaired} dB with impairments, {clean} dB without");
 }

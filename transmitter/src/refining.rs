@@ -10,6 +10,8 @@ use semcast_common::message::PROTECTION_LEVELS;
 
 /// Effective SNR, in dB, that analog features are to have, by their level of protection.
 pub const ASKED_DB: [f32; PROTECTION_LEVELS] = [12.0, 12.0, 9.0, 6.0];
+/// Most rounds of resending while a latency budget lasts.
+pub const MOST_ROUNDS: u8 = 100;
 /// A round of fewer resource elements than this is not worth its frames.
 const LEAST_ELEMENTS: usize = 64;
 

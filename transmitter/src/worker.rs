@@ -41,7 +41,7 @@ use crate::{
     planner::{FrameDraft, OutgoingMessage},
     receipts::{Feedback, Verdicts, Waiting},
     receivers::Receivers,
-    refining::LatencyBudget,
+    refining::{LatencyBudget, MOST_ROUNDS},
     rounds::Rounds,
 };
 
@@ -49,8 +49,6 @@ use crate::{
 pub const GAP_SAMPLES: usize = 64;
 /// How long a sounding frame may take to bring a report.
 const SOUNDING_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Most rounds of resending while a latency budget lasts.
-const MOST_ROUNDS: u8 = 100;
 
 /// What the worker needs to know.
 pub struct WorkerSettings {

@@ -47,6 +47,12 @@ impl Residual {
         Self { first, second }
     }
 
+    /// A block of `channels` channels that changes nothing until it has been trained.
+    pub fn silent(channels: usize, device: &Device) -> Self {
+        let first = convolution(channels, channels, 3, 1, device);
+        Self { first, second: silent_convolution(channels, channels, 3, device) }
+    }
+
     /// `[B, C, H, W]` → `[B, C, H, W]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let inner = convolve(&self.first, input.clone(), None, true);

@@ -33,10 +33,12 @@ use super::posterior::Posterior;
 pub const CHANNELS: usize = 256;
 /// Noise variance that stands for "nothing is known of this value".
 pub const UNKNOWN: f32 = 1.0e6;
-/// Pixels around a place that can change what the encoder makes of it, a multiple of [`BLOCK`].
-pub const ENCODER_REACH: usize = 160;
-/// Pixels around a place that can change what the decoder makes of it, a multiple of [`BLOCK`].
-pub const DECODER_REACH: usize = 192;
+/// Pixels around a place that can change what a network of the least depth makes of it.
+const ENCODER_REACH: usize = 160;
+const DECODER_REACH: usize = 192;
+/// Pixels by which a residual block reaches further, at a sixteenth and at an eighth of the size.
+const SIXTEENTH_REACH: usize = 32;
+const EIGHTH_REACH: usize = 16;
 
 const ENCODER_EIGHTH: usize = 64;
 /// Features of a block, inside the encoder.
@@ -44,6 +46,24 @@ pub const ENCODER_SIXTEENTH: usize = 128;
 const DECODER_SIXTEENTH: usize = 128;
 const DECODER_EIGHTH: usize = 64;
 const DECODER_QUARTER: usize = 48;
+
+/// Residual blocks that networks may have more or fewer of; a weight file tells how many its network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Of the encoder, at a sixteenth of the size.
+    pub encoder: usize,
+    /// Of the decoder, at a sixteenth of the size.
+    pub decoder: usize,
+    /// Of the decoder, at an eighth of the size.
+    pub decoder_eighth: usize,
+}
+
+impl Depth {
+    /// That of a new network.
+    pub const LEAST: Self = Self { encoder: 3, decoder: 3, decoder_eighth: 3 };
+    /// Most blocks at any place: 256 layers in a row would be another network.
+    pub const MOST: usize = 32;
+}
 
 /// From picture to symbols.
 #[derive(Module, Debug)]
@@ -97,6 +117,17 @@ impl Network {
         Self { encoder, decoder, adaptation: None, posterior: None }
     }
 
+    /// The same with at least so many residual blocks; those that are added change nothing until they have been trained.
+    pub fn deepened(mut self, depth: Depth, device: &Device) -> Self {
+        let fill = |blocks: &mut Vec<Residual>, count: usize, channels| {
+            blocks.extend((blocks.len()..count).map(|_| Residual::silent(channels, device)));
+        };
+        fill(&mut self.encoder.sixteenth, depth.encoder, ENCODER_SIXTEENTH);
+        fill(&mut self.decoder.sixteenth, depth.decoder, DECODER_SIXTEENTH);
+        fill(&mut self.decoder.eighth, depth.decoder_eighth, DECODER_EIGHTH);
+        self
+    }
+
     /// The same with an encoder that is told the SNR, but has learned nothing of it.
     pub fn adaptive(self, device: &Device) -> Self {
         Self { adaptation: Some(Adaptation::new(device)), ..self }
@@ -132,10 +163,15 @@ impl Encoder {
             eighth: residuals(2, ENCODER_EIGHTH, device),
             to_sixteenth: convolution(ENCODER_EIGHTH, ENCODER_SIXTEENTH, 3, 2, device),
             from_linear: convolution(CHANNELS, ENCODER_SIXTEENTH, 1, 1, device),
-            sixteenth: residuals(3, ENCODER_SIXTEENTH, device),
+            sixteenth: residuals(Depth::LEAST.encoder, ENCODER_SIXTEENTH, device),
             gate: silent_convolution(ENCODER_SIXTEENTH, CHANNELS, 1, device),
             correction: silent_convolution(ENCODER_SIXTEENTH, CHANNELS, 1, device),
         }
+    }
+
+    /// Pixels around a place that can change what becomes of it, a multiple of [`BLOCK`].
+    pub fn reach(&self) -> usize {
+        ENCODER_REACH + (self.sixteenth.len() - Depth::LEAST.encoder) * SIXTEENTH_REACH
     }
 
     /// `[B, 3, H, W]`, values about zero, sides multiples of [`BLOCK`] → `[B, CHANNELS, H/16, W/16]`, unscaled.
@@ -187,18 +223,25 @@ impl Decoder {
         Self {
             log_variance: vector(log_variance, device),
             from_symbols: convolution(2 * CHANNELS, DECODER_SIXTEENTH, 1, 1, device),
-            sixteenth: residuals(3, DECODER_SIXTEENTH, device),
+            sixteenth: residuals(Depth::LEAST.decoder, DECODER_SIXTEENTH, device),
             gate: silent_convolution(DECODER_SIXTEENTH, CHANNELS, 1, device),
             correction: silent_convolution(DECODER_SIXTEENTH, CHANNELS, 1, device),
             linear: Mix::new(&columns, device),
             to_eighth: convolution(DECODER_SIXTEENTH, 4 * DECODER_EIGHTH, 1, 1, device),
             picture_to_eighth: convolution(48, DECODER_EIGHTH, 3, 2, device),
-            eighth: residuals(3, DECODER_EIGHTH, device),
+            eighth: residuals(Depth::LEAST.decoder_eighth, DECODER_EIGHTH, device),
             to_quarter: convolution(DECODER_EIGHTH, 4 * DECODER_QUARTER, 1, 1, device),
             picture_to_quarter: convolution(48, DECODER_QUARTER, 3, 1, device),
             quarter: residuals(2, DECODER_QUARTER, device),
             refinement: silent_convolution(DECODER_QUARTER, 48, 3, device),
         }
+    }
+
+    /// Pixels around a place that can change what becomes of it, a multiple of [`BLOCK`].
+    pub fn reach(&self) -> usize {
+        DECODER_REACH
+            + (self.sixteenth.len() - Depth::LEAST.decoder) * SIXTEENTH_REACH
+            + (self.eighth.len() - Depth::LEAST.decoder_eighth) * EIGHTH_REACH
     }
 
     /// Logarithm of the variance of each channel as it is sent, over natural pictures.

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::adaptation::knots_of;
 use super::basis::BLOCK;
-use super::network::{CHANNELS, DECODER_REACH, ENCODER_REACH, Network, UNKNOWN};
+use super::network::{CHANNELS, Network, UNKNOWN};
 use super::planes::Planes;
 use super::rates::{RATES, Rates, gain};
 use super::tiles::{Tile, tiles};
@@ -132,7 +132,7 @@ impl Transform for Convolutional {
         let zeros = || vec![0.0; CHANNELS * across * down];
         let posterior = self.network.posterior.as_ref().filter(|_| with_log_ratios);
         let mut code = Encoded { values: zeros(), log_ratios: posterior.map_or_else(Vec::new, |_| zeros()) };
-        let reach = ENCODER_REACH / BLOCK;
+        let reach = self.network.encoder.reach() / BLOCK;
         for tile in tiles(across, down, self.core_blocks, reach) {
             let Tile { rows, columns } = tile;
             let (width, height) = (columns.length * BLOCK, rows.length * BLOCK);
@@ -150,7 +150,7 @@ impl Transform for Convolutional {
     fn decode(&self, code: &Code, _mean: [u8; 3], planes: &mut Planes) -> Result<(), ModelError> {
         let Code { across, down, .. } = *code;
         let blocks = across * down;
-        let reach = DECODER_REACH / BLOCK;
+        let reach = self.network.decoder.reach() / BLOCK;
         for tile in tiles(across, down, self.core_blocks, reach) {
             let Tile { rows, columns } = tile;
             let shape = [1, CHANNELS, rows.length, columns.length];

@@ -18,7 +18,7 @@ use super::pictures::{Crops, GROUP, Pictures};
 use super::run::psnr_db;
 use super::task::{Figure, Outcome, Task};
 use crate::ae::basis::{BLOCK, BLOCK_VALUES, Basis};
-use crate::ae::network::{CHANNELS, Network};
+use crate::ae::network::{CHANNELS, Depth, Network};
 use crate::ae::weights;
 use crate::vscc::losses::{Method, loss, matching};
 use crate::vscc::transmission::{distance, normal};
@@ -37,6 +37,7 @@ pub struct Ae {
     method: Method,
     batch: usize,
     crop: usize,
+    depth: Depth,
 }
 
 /// Crops and what the channel does to them.
@@ -75,7 +76,16 @@ impl Ae {
             return wrong("the crop must be a multiple of 16 pixels, 32 to 1024");
         }
         method.check().map_err(TrainingError::Setting)?;
-        Ok(Self { method, batch, crop })
+        Ok(Self { method, batch, crop, depth: Depth::LEAST })
+    }
+
+    /// The same with a network of at least that depth.
+    pub fn at_least(self, depth: Depth) -> Result<Self, TrainingError> {
+        let Depth { encoder, decoder, decoder_eighth } = depth;
+        if [encoder, decoder, decoder_eighth].iter().any(|blocks| *blocks > Depth::MOST) {
+            return Err(TrainingError::Setting(format!("a depth is at most {} blocks", Depth::MOST)));
+        }
+        Ok(Self { depth, ..self })
     }
 
     fn transmit(&self, network: &Network, batch: &Batch, device: &Device) -> Sent {
@@ -112,7 +122,7 @@ impl Task for Ae {
         let blocks = blocks(&crops);
         let basis = Basis::measure(blocks.chunks_exact(BLOCK_VALUES), CHANNELS);
         device.seed(seed);
-        let network = Network::new(&basis, device).adaptive(device);
+        let network = Network::new(&basis, device).deepened(self.depth, device).adaptive(device);
         Ok(if self.method.is_variational() { network.variational(device) } else { network })
     }
 
@@ -157,17 +167,19 @@ impl Task for Ae {
     }
 
     fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<Network, String> {
-        if !self.method.is_variational() {
+        let network = if self.method.is_variational() {
+            // Training may also begin with the weights of `ae`.
+            weights::variational_from_bytes(bytes.clone(), device).or_else(|error| {
+                let network = weights::adaptive_from_bytes(bytes, device).map_err(|_| error)?;
+                Ok::<_, String>(network.variational(device))
+            })?
+        } else {
             // Training may also begin with an encoder that is told nothing.
-            return weights::adaptive_from_bytes(bytes.clone(), device).or_else(|error| {
+            weights::adaptive_from_bytes(bytes.clone(), device).or_else(|error| {
                 weights::from_bytes(bytes, device).map(|network| network.adaptive(device)).map_err(|_| error)
-            });
-        }
-        // Training may also begin with the weights of `ae`.
-        weights::variational_from_bytes(bytes.clone(), device).or_else(|error| {
-            let network = weights::adaptive_from_bytes(bytes, device).map_err(|_| error)?;
-            Ok(network.variational(device))
-        })
+            })?
+        };
+        Ok(network.deepened(self.depth, device))
     }
 }
 

@@ -170,8 +170,8 @@ pub struct Block {
     pub symbols: usize,
     /// Amplitude of its values.
     pub amplitude: f32,
-    /// Whether all of it is lost.
-    pub lost: bool,
+    /// Channels that arrive at most, the most important ones: all, or fewer if its region lost its end.
+    pub arriving: usize,
 }
 
 /// Complex symbols of each block of a group, by the activity of its part of the picture.
@@ -195,7 +195,7 @@ pub fn draw(settings: &[Setting], activity: &[f32], rng: &mut StdRng) -> Draw {
     let groups = settings.iter().zip(activity.chunks_exact(of_group.max(1)));
     let blocks: Vec<Block> = groups
         .flat_map(|(setting, activity)| symbols(setting, activity))
-        .map(|symbols| Block { symbols, amplitude: gain(symbols), lost: false })
+        .map(|symbols| Block { symbols, amplitude: gain(symbols), arriving: usize::MAX })
         .collect();
     draw_blocks(settings, &blocks, rng)
 }
@@ -225,13 +225,13 @@ pub fn draw_blocks(settings: &[Setting], blocks: &[Block], rng: &mut StdRng) -> 
         let scattered = if setting.rician.is_finite() { 1.0 / (1.0 + setting.rician) } else { 0.0 };
         for blocks in blocks.chunks_exact(places) {
             for pair in 0..channels / 2 {
-                for (place, &Block { symbols, amplitude, lost }) in blocks.iter().enumerate() {
+                for (place, &Block { symbols, amplitude, arriving }) in blocks.iter().enumerate() {
                     if pair >= symbols {
                         continue;
                     }
                     let both = [at + 2 * pair * places + place, at + (2 * pair + 1) * places + place];
                     both.iter().for_each(|&index| out.sent[index] = amplitude);
-                    if lost {
+                    if 2 * pair >= arriving {
                         continue;
                     }
                     // One source of randomness is enough.

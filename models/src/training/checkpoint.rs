@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::run::{Options, Run, optimizer};
@@ -50,12 +49,8 @@ pub(super) fn save<T: Task>(
     std::fs::rename(fresh, &name).map_err(TrainingError::io(&name))
 }
 
-/// The run of the last whole checkpoint in the run's folder, if there is one.
-pub(super) fn load<N: Module>(
-    options: &Options,
-    fresh: impl Fn(&Device) -> Result<N, TrainingError>,
-    device: &Device,
-) -> Result<Option<Run<N>>, TrainingError> {
+/// The run of the last whole checkpoint in the run's folder, if there is one; its network is of the shape of `like`.
+pub(super) fn load<N: Module>(options: &Options, like: &N) -> Result<Option<Run<N>>, TrainingError> {
     // The old one has the name if the run was killed between the two renames.
     let whole = |name: &&str| options.out.join(name).join("state.json").exists();
     let Some(folder) = [FOLDER, OLD].iter().find(|name| whole(name)).map(|name| options.out.join(name))
@@ -72,9 +67,8 @@ pub(super) fn load<N: Module>(
             state.seed
         )));
     }
-    let network = fresh(device)?
-        .try_load_file(folder.join("network.bpk"))
-        .map_err(TrainingError::checkpoint(&folder))?;
+    let network =
+        like.clone().try_load_file(folder.join("network.bpk")).map_err(TrainingError::checkpoint(&folder))?;
     let optimizer =
         optimizer(options).load(folder.join("optimizer.bpk")).map_err(TrainingError::checkpoint(&folder))?;
     let bytes = read(&folder.join("average.f32"))?;

@@ -236,20 +236,20 @@ fn start<T: Task>(
     pictures: &Pictures,
     device: &Device,
 ) -> Result<Run<T::Network>, TrainingError> {
-    let fresh = |device: &Device| task.start(pictures, options.seed, device);
-    if options.resume
-        && let Some(run) = checkpoint::load(options, fresh, device)?
-    {
-        return Ok(run);
-    }
     let network = match &options.from {
         Some(path) => {
             let bytes = std::fs::read(path).map_err(TrainingError::io(path))?;
             task.load(bytes, device)
                 .map_err(|error| TrainingError::Setting(format!("{}: {error}", path.display())))?
         }
-        None => fresh(device)?,
+        None => task.start(pictures, options.seed, device)?,
     };
+    // A checkpoint's network is as deep as the one that the run began with.
+    if options.resume
+        && let Some(run) = checkpoint::load(options, &network)?
+    {
+        return Ok(run);
+    }
     let average = parameters::read(&network);
     Ok(Run { network, optimizer: optimizer(options), average, step: 0 })
 }

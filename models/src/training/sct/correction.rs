@@ -4,8 +4,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use semcast_common::content::Picture;
 
 use super::super::TrainingError;
@@ -26,6 +26,8 @@ use crate::sct::surroundings::{Known, one_hot};
 
 /// How often regions are lost.
 const CHANCES: Chances = Chances { damaged: 0.9, lost: 0.4 };
+/// Share of the batches of which no label is known, as none is where no segmentation network is named.
+const UNLABELLED: f64 = 0.5;
 /// Weight of the likelihood of the values.
 const LIKELIHOOD: f64 = 0.05;
 /// Variance left of a channel that tells the colour of a lost block, in units of the channel's: its region's mean is known.
@@ -57,6 +59,11 @@ pub struct TrainedCorrection {
     colours: Tensor<4>,
     batch: usize,
     crop: usize,
+}
+
+fn unlabelled(batch: Batch) -> LabelledBatch {
+    let blocks = batch.count() * batch.places() * batch.places();
+    LabelledBatch { labels: vec![UNKNOWN_LABEL; blocks], batch }
 }
 
 /// Finds the channels that tell colour.
@@ -92,12 +99,10 @@ impl TrainedCorrection {
     }
 
     fn labelled(&self, batch: Batch) -> LabelledBatch {
-        let blocks = batch.count() * batch.places() * batch.places();
-        let labels = match &self.labels {
-            Some(labels) => labels.of(&batch.crops),
-            None => vec![UNKNOWN_LABEL; blocks],
-        };
-        LabelledBatch { batch, labels }
+        match &self.labels {
+            Some(labels) => LabelledBatch { labels: labels.of(&batch.crops), batch },
+            None => unlabelled(batch),
+        }
     }
 
     /// The encoder's values in units of the spread of their channel, and what is known of them where they arrive.
@@ -155,7 +160,7 @@ impl Task for TrainedCorrection {
         format!(
             "The correction of `sct-integrated` and `sct-modular`: repairs values of damaged regions before the decoder \
              makes a picture of them. Encoder and decoder stay as they are; {labels}. Loss: {error} · ln(mean square error) + \
-             {perceptual} · LPIPS (SqueezeNet) + {adversarial} · adversarial + {LIKELIHOOD} · negative logarithm of the \
+             {perceptual} · ln(LPIPS, SqueezeNet) + {adversarial} · adversarial + {LIKELIHOOD} · negative logarithm of the \
              likelihood of the values."
         )
     }
@@ -178,7 +183,8 @@ impl Task for TrainedCorrection {
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> LabelledBatch {
-        self.labelled(Batch::draw(pictures, self.batch / GROUP, self.crop, CHANCES, rng))
+        let batch = Batch::draw(pictures, self.batch / GROUP, self.crop, CHANCES, rng);
+        if rng.random_bool(UNLABELLED) { unlabelled(batch) } else { self.labelled(batch) }
     }
 
     fn run(&self, network: &Self::Network, batch: &LabelledBatch, device: &Device) -> Outcome {

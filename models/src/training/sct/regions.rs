@@ -10,6 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::super::channel::{Block, Setting, symbols};
 use super::super::pictures::GROUP;
+use crate::ae::network::CHANNELS;
 use crate::ae::rates::gain;
 
 /// Most regions of a crop.
@@ -18,6 +19,9 @@ const MOST: usize = 6;
 const IMPORTANCE_SPREAD: f32 = 0.5;
 /// Range of the logarithm of a region's amplitude.
 const LOG_AMPLITUDE: std::ops::Range<f32> = -0.5..0.8;
+
+/// Share of the lost regions that lose only their end, as a stream of bytes does: what comes before is there.
+const CUT_SHORT: f64 = 0.5;
 
 /// Chances of what happens to the regions of a group.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,18 @@ fn partition(side: usize, rng: &mut StdRng) -> (Vec<usize>, usize) {
         (0..count).min_by(|&a, &b| distance(&seeds[a]).total_cmp(&distance(&seeds[b]))).unwrap_or(0)
     };
     ((0..side * side).map(nearest).collect(), count)
+}
+
+/// How many channels of a region arrive.
+fn arriving(damaged: bool, chances: Chances, rng: &mut StdRng) -> usize {
+    if !damaged || !rng.random_bool(chances.lost) {
+        usize::MAX
+    } else if rng.random_bool(CUT_SHORT) {
+        // As likely among the first few as among the many last.
+        rng.random_range(0.0..(CHANNELS as f32).ln()).exp() as usize
+    } else {
+        0
+    }
 }
 
 /// Regions of the crops of a batch.
@@ -65,25 +81,25 @@ pub fn draw(
         let (mut wanted, mut sent) = (Vec::new(), Vec::new());
         for activity in activity.chunks_exact(places) {
             let (of_block, count) = partition(side, rng);
-            let regions: Vec<(f32, f32, bool)> = (0..count)
+            let regions: Vec<(f32, f32, usize)> = (0..count)
                 .map(|_| {
                     let normal: f32 = StandardNormal.sample(rng);
                     let amplitude = rng.random_range(LOG_AMPLITUDE).exp();
-                    (IMPORTANCE_SPREAD * normal, amplitude, damaged && rng.random_bool(chances.lost))
+                    (IMPORTANCE_SPREAD * normal, amplitude, arriving(damaged, chances, rng))
                 })
                 .collect();
             for (activity, &region) in activity.iter().zip(&of_block) {
-                let (importance, amplitude, lost) = regions[region];
+                let (importance, amplitude, arriving) = regions[region];
                 wanted.push((setting.adaptation * (activity.ln() - mean) + importance).exp());
-                sent.push((amplitude, lost));
+                sent.push((amplitude, arriving));
             }
             out.of_block.extend(of_block);
         }
         let symbols = symbols(&Setting { adaptation: 1.0, ..*setting }, &wanted);
-        out.blocks.extend(symbols.into_iter().zip(sent).map(|(symbols, (amplitude, lost))| Block {
+        out.blocks.extend(symbols.into_iter().zip(sent).map(|(symbols, (amplitude, arriving))| Block {
             symbols,
             amplitude: gain(symbols) * amplitude,
-            lost,
+            arriving,
         }));
     }
     out
@@ -132,12 +148,15 @@ mod tests {
             draw(&settings, &activity, 8, Chances { damaged, lost }, rng).blocks
         };
         let blocks = of(0.5, 0.4, &mut rng);
-        let lost = blocks.iter().filter(|block| block.lost).count() as f32 / blocks.len() as f32;
-        assert!((0.1..0.3).contains(&lost), "{lost}");
+        for (what, wanted) in [(0..1, 0.1), (1..CHANNELS, 0.1)] {
+            let share = blocks.iter().filter(|block| what.contains(&block.arriving)).count() as f32;
+            let share = share / blocks.len() as f32;
+            assert!((0.5 * wanted..1.5 * wanted).contains(&share), "{share} of {what:?}");
+        }
         let mut rates: Vec<usize> = blocks.iter().map(|block| block.symbols).collect();
         rates.sort_unstable();
         rates.dedup();
         assert!(rates.len() > 4, "{rates:?}");
-        assert!(of(0.0, 1.0, &mut rng).iter().all(|block| !block.lost));
+        assert!(of(0.0, 1.0, &mut rng).iter().all(|block| block.arriving >= CHANNELS));
     }
 }
