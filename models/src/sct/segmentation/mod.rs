@@ -386,6 +386,11 @@ impl Segmenter {
 impl LabelMap {
     /// The class that most of each block of `side` pixels shows, of a picture of a size; blocks at its end may be cut.
     pub fn majority(&self, width: usize, height: usize, side: usize) -> Vec<u8> {
+        self.weighed(width, height, side, &[1; COUNT])
+    }
+
+    /// The same, where each place counts as often as its class has it in `weights`.
+    pub fn weighed(&self, width: usize, height: usize, side: usize, weights: &[usize; COUNT]) -> Vec<u8> {
         let (across, down) = (width.div_ceil(side), height.div_ceil(side));
         let span = |block: usize, pixels: usize, places: usize| {
             let start = (block * side * places / pixels).min(places - 1);
@@ -403,7 +408,7 @@ impl LabelMap {
                         counts[usize::from(*label).min(COUNT - 1)] += 1;
                     }
                 }
-                let most = (0..COUNT).rev().max_by_key(|&class| counts[class]);
+                let most = (0..COUNT).rev().max_by_key(|&class| counts[class] * weights[class]);
                 labels.push(most.unwrap_or(0) as u8);
             }
         }

@@ -65,6 +65,18 @@ fn majorities_are_those_of_the_blocks() {
 }
 
 #[test]
+fn what_counts_more_needs_less_of_a_block() {
+    // A person is a quarter of the first block and a sixteenth of the second.
+    let mut labels = vec![10; 32];
+    (labels[0], labels[8], labels[1], labels[9], labels[4]) = (1, 1, 1, 1, 1);
+    let map = LabelMap { across: 8, down: 4, labels };
+    let mut weights = [1; COUNT];
+    assert_eq!(map.weighed(32, 16, 16, &weights), [10, 10]);
+    weights[1] = 4;
+    assert_eq!(map.weighed(32, 16, 16, &weights), [1, 10]);
+}
+
+#[test]
 fn gradcam_is_finite_and_about_what_was_found() {
     let segmenter = Segmenter::new(&cpu()).unwrap();
     let picture = picture(160, 96);

@@ -32,6 +32,20 @@ const VALIDATIONS: [(usize, f32); 4] = [(8, 1.0), (16, 1.0), (48, 1.0), (48, 10.
 /// Groups of held-out crops.
 const VALIDATION_GROUPS: usize = 16;
 
+/// Least and greatest weight of a class.
+const WEIGHTS: (f32, f32) = (0.4, 4.0);
+
+/// How much a block of each class counts: a machine asks for people and cars, of which there are fewer than of sky and road.
+fn weights(labels: &[u8]) -> [f32; COUNT] {
+    let mut counts = [0.0_f32; COUNT];
+    for label in labels.iter().filter(|label| usize::from(**label) < COUNT) {
+        counts[usize::from(*label)] += 1.0;
+    }
+    let seen = counts.iter().filter(|count| **count > 0.0).count().max(1) as f32;
+    let mean = counts.iter().sum::<f32>() / seen;
+    counts.map(|count| if count > 0.0 { (mean / count).sqrt().clamp(WEIGHTS.0, WEIGHTS.1) } else { 0.0 })
+}
+
 /// A crop batch with what its blocks show.
 pub struct LabelledBatch {
     batch: Batch,
@@ -137,9 +151,12 @@ impl Task for TrainedMachine {
         let constants = device.clone().inner();
         let logits = self.classify(network, &batch.batch, &constants);
         let [count, _, height, width] = logits.dims();
-        let wanted = one_hot(&batch.labels, COUNT, [count, height, width], &constants);
-        let known = batch.labels.iter().filter(|label| usize::from(**label) < COUNT).count();
-        let loss = (log_softmax(logits.clone(), 1) * wanted).sum().div_scalar(-(known.max(1) as f32));
+        let weights = weights(&batch.labels);
+        let of_classes =
+            Tensor::<4>::from_data(TensorData::new(weights.to_vec(), [1, COUNT, 1, 1]), &constants);
+        let wanted = one_hot(&batch.labels, COUNT, [count, height, width], &constants) * of_classes;
+        let known: f32 = batch.labels.iter().filter_map(|label| weights.get(usize::from(*label))).sum();
+        let loss = (log_softmax(logits.clone(), 1) * wanted).sum().div_scalar(-known.max(1.0));
         let mistakes = self.mistakes(logits.inner(), batch);
         let groups = mistakes.len();
         Outcome { loss, errors: Tensor::from_data(TensorData::new(mistakes, [groups]), &constants) }
@@ -167,5 +184,19 @@ impl Task for TrainedMachine {
 
     fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<MachineNetwork, String> {
         from_bytes(bytes, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_classes_count_more_and_unknown_blocks_nothing() {
+        let labels = [vec![10; 90], vec![1; 10], vec![255; 50]].concat();
+        let weights = weights(&labels);
+        assert!((weights[1] / weights[10] - 3.0).abs() < 1e-5, "{weights:?}");
+        assert_eq!(weights.iter().filter(|weight| **weight > 0.0).count(), 2);
+        assert!(super::weights(&[255; 9]).iter().all(|weight| *weight == 0.0));
     }
 }
