@@ -14,7 +14,8 @@ use crate::exit::Failure;
 /// What is to be kept of a picture; for the systems sct-modular and sct-integrated.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Semantics {
-    /// Regions of a picture that are sent: overall (all), selective (what matters; the receiver makes up the rest from a map),
+    /// Regions of a picture that are sent: overall (all that the rate has room for), selective (what matters; the receiver
+    /// makes up the rest from a map),
     /// auto (by how much their importances differ)
     #[arg(long, value_name = "WHICH")]
     mode: Option<Preserve>,

@@ -19,7 +19,7 @@ pub const MAX_CLASS_BYTES: usize = 32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preserve {
-    /// All of them.
+    /// All of them, as far as the budget goes.
     #[default]
     Overall,
     /// The most important, or those that were chosen; the receiver makes up the rest from the map.

@@ -61,7 +61,7 @@ pub struct Depth {
 impl Depth {
     /// That of a new network.
     pub const LEAST: Self = Self { encoder: 3, decoder: 3, decoder_eighth: 3 };
-    /// Most blocks at any place: 256 layers in a row would be another network.
+    /// Most blocks at any place.
     pub const MOST: usize = 32;
 }
 

@@ -147,10 +147,23 @@ impl Sct {
             // The colour of the regions tells all.
             sent.fill(false);
         }
-        let mut map = Map::of(&analysis, &colours(&planes, mean, &analysis), intent.purpose);
-        let payloads = match self.kind {
-            Kind::Modular => self.modular(&values, &analysis, &sent, budget, &mut map)?,
-            Kind::Integrated => self.integrated(&values, &analysis, &sent, budget, &mut map)?,
+        let colours = colours(&planes, mean, &analysis);
+        let (map, payloads) = loop {
+            let mut map = Map::of(&analysis, &colours, intent.purpose);
+            let payloads = match self.kind {
+                Kind::Modular => self.modular(&values, &analysis, &sent, budget, &mut map),
+                Kind::Integrated => self.integrated(&values, &analysis, &sent, budget, &mut map),
+            };
+            match payloads {
+                Ok(payloads) => break (map, payloads),
+                // The least important region is one too many.
+                Err(ModelError::Budget { .. }) if sent.iter().filter(|sent| **sent).count() > 1 => {
+                    if let Some(last) = sent.iter().rposition(|sent| *sent) {
+                        sent[last] = false;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         };
         let most = analysis.regions.first().map_or(0.0, |region| region.importance);
         let mut features = vec![Feature {

@@ -246,6 +246,26 @@ fn a_budget_that_is_too_small_is_refused_with_what_is_needed() {
     }
 }
 
+/// Between a budget for nothing and one for everything there are those for the most important regions.
+#[test]
+fn what_does_not_fit_is_left_out_from_the_least_important_on() {
+    for kind in [Kind::Modular, Kind::Integrated] {
+        let mut system = system(kind);
+        let mut sent: Vec<usize> = Vec::new();
+        for symbols in (100..2000).step_by(100) {
+            let budget = Budget::new(symbols, symbols / 5);
+            let Ok(message) = system.encode(&content(200, 120), budget, &Intent::default()) else {
+                assert!(sent.is_empty(), "more symbols are worse: {sent:?}");
+                continue;
+            };
+            let features = &message.features;
+            assert!(features.windows(2).all(|pair| pair[0].importance >= pair[1].importance));
+            sent.push(features.len() - 1);
+        }
+        assert!(sent.is_sorted() && 0 < sent[0] && sent[0] < sent[sent.len() - 1], "{sent:?}");
+    }
+}
+
 /// Whatever computes the values: what one device has written, another reads to the last bit, and what both would write is as good.
 #[test]
 #[ignore = "needs a graphics driver (mesa-vulkan-drivers will do)"]
