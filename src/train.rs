@@ -142,13 +142,13 @@ struct JudgedArgs {
     #[command(flatten)]
     lpips: LpipsWeights,
     /// Weight of the logarithm of the mean square error
-    #[arg(long, value_name = "WEIGHT", default_value_t = 0.2)]
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.1)]
     error_weight: f64,
-    /// Weight of the logarithm of LPIPS
+    /// Weight of LPIPS
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
     perceptual_weight: f64,
     /// Weight of the discriminator; 0 for none
-    #[arg(long, value_name = "WEIGHT", default_value_t = 0.02)]
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.01)]
     adversarial_weight: f64,
 }
 

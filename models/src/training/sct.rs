@@ -2,7 +2,7 @@
 //!
 //! Crops are cut into random regions, each of an importance, an amplitude and a fate of its own ([`regions`]); their values
 //! are sent as analog symbols or quantised ([`sending`]). The loss is the logarithm of the mean square error, as it is
-//! for `ae`, and that of LPIPS, and the verdict of a discriminator over what arrives ([`judge`]).
+//! for `ae`, and LPIPS and the verdict of a discriminator over what arrives ([`judge`]).
 //!
 //! Beside it: [`correction`], [`machine`], and [`labels`] for both.
 
@@ -109,7 +109,7 @@ impl Task for Sct {
         };
         format!(
             "The network of `ae`, trained further to look right to people, for `sct-integrated` and `sct-modular`: {encoder}. \
-             Loss: {error} · ln(mean square error) + {perceptual} · ln(LPIPS, SqueezeNet) + {adversarial} · adversarial; \
+             Loss: {error} · ln(mean square error) + {perceptual} · LPIPS (SqueezeNet) + {adversarial} · adversarial; \
              random rates, powers and losses of whole regions; a quarter of the crops quantised instead of noisy."
         )
     }

@@ -160,7 +160,7 @@ impl Task for TrainedCorrection {
         format!(
             "The correction of `sct-integrated` and `sct-modular`: repairs values of damaged regions before the decoder \
              makes a picture of them. Encoder and decoder stay as they are; {labels}. Loss: {error} · ln(mean square error) + \
-             {perceptual} · ln(LPIPS, SqueezeNet) + {adversarial} · adversarial + {LIKELIHOOD} · negative logarithm of the \
+             {perceptual} · LPIPS (SqueezeNet) + {adversarial} · adversarial + {LIKELIHOOD} · negative logarithm of the \
              likelihood of the values."
         )
     }

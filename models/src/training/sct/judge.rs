@@ -27,9 +27,6 @@ const FOLD: usize = 4;
 /// Below this mean square error, a group counts little: 45 dB.
 const ERROR_FLOOR: f32 = 3.0e-5;
 
-/// Below this LPIPS, a crop counts little.
-const DISTANCE_FLOOR: f32 = 0.01;
-
 /// Tells patches of photographs from patches of received pictures.
 #[derive(Module, Debug)]
 pub struct Discriminator {
@@ -81,7 +78,7 @@ impl<N: Module> Opposed<N> {
 pub struct Weights {
     /// The logarithm of the mean square error.
     pub error: f64,
-    /// The logarithm of LPIPS: crops at high rates, which are near already, count like others.
+    /// LPIPS.
     pub perceptual: f64,
     /// The discriminator; zero for none.
     pub adversarial: f64,
@@ -120,8 +117,7 @@ impl Judge {
         let Weights { error, perceptual, adversarial } = self.weights;
         let mut loss = errors.add_scalar(ERROR_FLOOR).log().mean().mul_scalar(error);
         if perceptual > 0.0 {
-            let distances = self.lpips.between(pictures.clone(), arrived.clone());
-            loss = loss + distances.add_scalar(DISTANCE_FLOOR).log().mean().mul_scalar(perceptual);
+            loss = loss + self.lpips.between(pictures.clone(), arrived.clone()).mean().mul_scalar(perceptual);
         }
         if adversarial > 0.0 {
             let constant = arrived.clone().inner();
