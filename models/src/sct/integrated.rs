@@ -14,7 +14,7 @@ use crate::ae::rates::{RATES, allocate, gain};
 use crate::ae::transform::Code;
 
 /// Power of the importance's density to which errors count.
-const WEIGHT_EXPONENT: f64 = 0.35;
+const WEIGHT_EXPONENT: f64 = 0.9;
 /// Densities count as at least, and at most.
 const DENSITIES: std::ops::RangeInclusive<f64> = 0.25..=4.0;
 /// Noise variance at least, against division by nothing; 80 dB.

@@ -29,7 +29,7 @@ const MOST: i32 = 1 << 20;
 /// Where a block has no neighbour of the same region.
 const NONE: u32 = u32::MAX;
 /// Power of the importance's density to which errors count.
-const WEIGHT_EXPONENT: f32 = 0.5;
+const WEIGHT_EXPONENT: f32 = 1.0;
 /// Densities count as at least, and at most.
 const DENSITIES: std::ops::RangeInclusive<f32> = 0.25..=4.0;
 
