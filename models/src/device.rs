@@ -93,9 +93,11 @@ fn cuda() -> Result<OpenDevice, ModelError> {
     Err(missing("cuda"))
 }
 
-// Burn means to replace this backend by others of its own, none of which is as fast on CPUs yet.
 #[cfg(feature = "tch")]
-#[allow(deprecated)]
+#[expect(
+    deprecated,
+    reason = "Burn means to replace this backend by its own, none of which trains as fast on CPUs"
+)]
 fn tch() -> Result<OpenDevice, ModelError> {
     Ok(OpenDevice::new(Device::libtorch(), "CPU (LibTorch)"))
 }

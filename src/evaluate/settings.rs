@@ -171,13 +171,21 @@ impl Settings {
                 words.push(format!("{name} {value}"));
             }
         };
-        let ChannelConfig { transmitter, front_end, interferers, dropouts_per_s, dropout_ms, .. } =
-            &self.channel;
+        let ChannelConfig {
+            transmitter,
+            front_end,
+            interferers,
+            dropouts_per_s,
+            dropout_ms,
+            delay_samples,
+            ..
+        } = &self.channel;
         part("transmitter", serde_json::to_value(transmitter), *transmitter == usual.transmitter);
         part("receiver", serde_json::to_value(front_end), *front_end == usual.front_end);
         part("interferers", serde_json::to_value(interferers), *interferers == usual.interferers);
         let dropouts = serde_json::to_value([dropouts_per_s, dropout_ms]);
         part("dropouts per s and ms", dropouts, *dropouts_per_s == usual.dropouts_per_s);
+        part("delay in samples", serde_json::to_value(delay_samples), *delay_samples == usual.delay_samples);
         words.join(", ")
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
+use crate::running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, exchange, receive};
 use num_complex::Complex32;
 use semcast_phy::channel::{Channel, ChannelConfig};
 use semcast_phy::radio::{RadioSink, RadioSource};
@@ -15,17 +15,7 @@ fn hardware_and_neighbours_are_those_of_one_channel() {
     config.channel.transmitter.phase_noise_hz = 50.0;
     config.channel.interferers = "ofdm/-10/duty=0.5".parse().expect("known");
     config.channel.front_end.adc_bits = Some(8);
-    let air = Running::start(config.clone());
-    let mut source = air.source();
-    let bursts = [burst(50_000, 1), burst(20_000, 2)];
-    let wanted = expected(&config, 0, &bursts);
-    let mut sink = air.sink();
-    for burst in &bursts {
-        sink.send_burst(burst).expect("sent");
-    }
-    // Taken after the fact: what waits in the air is not lost.
-    assert_same(&receive(&mut source, wanted.len(), Duration::ZERO), &wanted);
-    air.finish();
+    exchange(config, &[burst(50_000, 1), burst(20_000, 2)]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use crate::running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, expected, receive};
+use crate::running::{LEAD, RATE_HZ, Running, TAIL, assert_same, burst, config, exchange};
 use num_complex::Complex32;
 use semcast_phy::radio::air::{Air, AirConfig, AirRecord, Pacing};
 use semcast_phy::radio::sigmf::{Annotation, Datatype, Reader};
@@ -114,16 +114,8 @@ fn what_went_in_and_what_came_out_is_recorded() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = config();
     config.record = Some(AirRecord { path: folder.path().join("air"), format: Datatype::Cf32 });
-    let air = Running::start(config.clone());
-    let mut source = air.source();
     let bursts = [burst(50_000, 1), burst(7000, 2)];
-    let wanted = expected(&config, 0, &bursts);
-    let mut sink = air.sink();
-    for burst in &bursts {
-        sink.send_burst(burst).expect("sent");
-    }
-    assert_same(&receive(&mut source, wanted.len(), Duration::ZERO), &wanted);
-    air.finish();
+    let wanted = exchange(config, &bursts);
     let read = |name: &str| {
         let mut reader = Reader::open(&folder.path().join(name)).expect("a recording");
         let (mut samples, rate) = (Vec::new(), reader.metadata().sample_rate_hz);

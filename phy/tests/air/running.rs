@@ -10,7 +10,7 @@ use num_complex::Complex32;
 use semcast_phy::channel::{Channel, ChannelConfig};
 use semcast_phy::radio::air::{Air, AirConfig, AirControl, AirStats};
 use semcast_phy::radio::udp::{UdpSink, UdpSinkConfig, UdpSource, UdpSourceConfig};
-use semcast_phy::radio::{RadioError, RadioSource};
+use semcast_phy::radio::{RadioError, RadioSink, RadioSource};
 
 pub const RATE_HZ: f64 = 7.68e6;
 pub const LEAD: usize = 300;
@@ -123,4 +123,18 @@ pub fn assert_same(actual: &[Complex32], expected: &[Complex32]) {
     if let Some(at) = actual.iter().zip(expected).position(|(a, b)| a != b) {
         panic!("sample {at}: {} instead of {}", actual[at], expected[at]);
     }
+}
+
+/// Sends bursts through an air of its own and takes what comes out after the fact, as what waits in the air is not lost: it must be
+/// what one channel gives, and is returned.
+pub fn exchange(config: AirConfig, bursts: &[Vec<Complex32>]) -> Vec<Complex32> {
+    let wanted = expected(&config, 0, bursts);
+    let air = Running::start(config);
+    let (mut source, mut sink) = (air.source(), air.sink());
+    for burst in bursts {
+        sink.send_burst(burst).expect("sent");
+    }
+    assert_same(&receive(&mut source, wanted.len(), Duration::ZERO), &wanted);
+    air.finish();
+    wanted
 }
