@@ -219,7 +219,7 @@ impl Keys {
 /// How to send.
 #[derive(Args, Default, Clone)]
 pub struct Sending {
-    /// System: ae, vae, vscc, sct-modular or sct-integrated (pictures), or classical (pictures and text)
+    /// System: ae, ae-ms-ssim, vae, vscc, sct-modular or sct-integrated (pictures), or classical (pictures and text)
     #[arg(long, value_name = "NAME")]
     pub system: Option<String>,
     /// Variance of the values of vae and vscc: fixed (both ends know a mean) or transmitted (twice the symbols)

@@ -29,7 +29,7 @@ pub struct Args {
     /// QUIC address of the transmitter
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
-    /// System: ae, vae, vscc, sct-modular or sct-integrated (pictures), or classical (pictures and text)
+    /// System: ae, ae-ms-ssim, vae, vscc, sct-modular or sct-integrated (pictures), or classical (pictures and text)
     #[arg(long, value_name = "NAME")]
     system: Option<semcast_common::message::SystemId>,
     /// Net channel bandwidth ratio to fit a picture to: complex symbols per RGB value

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
+use semcast_models::ae::Tune;
 use semcast_models::ae::network::Depth;
 use semcast_models::metrics::Lpips;
 use semcast_models::training::sct::labels::{Labels, Taught};
@@ -192,6 +193,9 @@ struct CodecArgs {
     /// Width of the paper's network: the paper's divided by 1, 2, 4 or 8
     #[arg(long, value_name = "DIVISOR", default_value_t = 1)]
     narrower: usize,
+    /// What the default network of ae is to raise: psnr or ms-ssim
+    #[arg(long, value_name = "WHICH", default_value = "psnr", value_parser = ["psnr", "ms-ssim"])]
+    tune: String,
     /// Residual blocks of the default network: of its encoder and its decoder at a sixteenth of the size, and of its decoder
     /// at an eighth, 3 to 32 each; those that --from does not have begin by changing nothing
     #[arg(long, value_name = "ENCODER,DECODER,EIGHTH", default_value = "3,3,3", value_parser = depth)]
@@ -349,7 +353,12 @@ fn depth(text: &str) -> Result<Depth, String> {
 fn codec(method: Method, args: CodecArgs) -> anyhow::Result<()> {
     let (batch, crop) = (args.batch.into(), args.crop.into());
     if args.network == "default" {
-        return train(&Ae::with(method, batch, crop)?.at_least(args.depth)?, args.run);
+        let tune = if args.tune == "ms-ssim" { Tune::MsSsim } else { Tune::Psnr };
+        return train(&Ae::with(method, batch, crop)?.at_least(args.depth)?.tuned(tune)?, args.run);
+    }
+    if args.tune != "psnr" {
+        let text = format!("--tune {}: the paper's network is trained for PSNR only", args.tune);
+        return Err(Failure::Usage(text).into());
     }
     let scale = Scale::new(args.narrower)
         .ok_or_else(|| Failure::Usage(format!("--narrower {}: one of 1, 2, 4, 8", args.narrower)))?;

@@ -25,12 +25,21 @@ pub enum SystemId {
     SctModular = 4,
     /// The same with regions as analog symbols.
     SctIntegrated = 5,
+    /// [`Ae`](Self::Ae) with weights and rates for MS-SSIM instead of PSNR.
+    AeMsSsim = 6,
 }
 
 impl SystemId {
     /// All systems, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Classical, Self::Ae, Self::Vae, Self::Vscc, Self::SctModular, Self::SctIntegrated];
+    pub const ALL: [Self; 7] = [
+        Self::Classical,
+        Self::Ae,
+        Self::Vae,
+        Self::Vscc,
+        Self::SctModular,
+        Self::SctIntegrated,
+        Self::AeMsSsim,
+    ];
 
     /// The number on the air.
     pub fn number(self) -> u8 {
@@ -51,6 +60,7 @@ impl SystemId {
             Self::Vscc => "vscc",
             Self::SctModular => "sct-modular",
             Self::SctIntegrated => "sct-integrated",
+            Self::AeMsSsim => "ae-ms-ssim",
         }
     }
 }
@@ -113,15 +123,18 @@ pub const MAX_SIDE_BYTES: usize = 64;
 pub const MAX_FEATURES: usize = 64;
 
 /// Levels of protection that coded features can have.
-pub const PROTECTION_LEVELS: usize = 4;
-/// How far below the link's own step, in dB of its threshold, the steps of these levels lie.
-pub const PROTECTION_DB: [f32; PROTECTION_LEVELS] = [3.0, 1.0, 0.5, 0.0];
+pub const PROTECTION_LEVELS: usize = 5;
+/// The level of bytes that symbols sent as they are depend on: those are of use far below the SNR that they were made for, so the
+/// bytes must be.
+pub const BASE_LEVEL: usize = PROTECTION_LEVELS - 1;
+/// How far below the link's own step, in dB of its threshold, the steps of the other levels lie.
+pub const PROTECTION_DB: [f32; BASE_LEVEL] = [3.0, 1.0, 0.5, 0.0];
 
 /// The protection of a feature: of several, the most important is the best protected (nothing else means anything without it),
 /// and the others are, by thirds of falling importance, of the levels 1 to 3. A single feature takes the link's own step. `rank`:
 /// place of the feature by falling importance, from 0.
 pub fn protection_level(rank: usize, features: usize) -> usize {
-    let last = PROTECTION_LEVELS - 1;
+    let last = BASE_LEVEL - 1;
     match (rank, features.saturating_sub(1)) {
         (_, 0) => last,
         (0, _) => 0,
@@ -129,13 +142,21 @@ pub fn protection_level(rank: usize, features: usize) -> usize {
     }
 }
 
-/// The levels of protection of features of these importances; of equal ones the earlier is the more important.
-pub fn protection_levels(importances: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..importances.len()).collect();
-    order.sort_by(|&a, &b| importances[b].total_cmp(&importances[a]));
-    let mut levels = vec![0; importances.len()];
-    for (rank, feature) in order.into_iter().enumerate() {
-        levels[feature] = protection_level(rank, importances.len());
+/// The levels of protection of features; of equally important ones the earlier is the more important. The most important is of
+/// [`BASE_LEVEL`] if it is bytes and others are symbols.
+pub fn protection_levels(features: &[Feature]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..features.len()).collect();
+    order.sort_by(|&a, &b| features[b].importance.total_cmp(&features[a].importance));
+    let mut levels = vec![0; features.len()];
+    for (rank, &feature) in order.iter().enumerate() {
+        levels[feature] = protection_level(rank, features.len());
+    }
+    let digital = |feature: &Feature| matches!(feature.payload, Payload::Digital(_));
+    if let Some(&first) = order.first()
+        && digital(&features[first])
+        && !features.iter().all(digital)
+    {
+        levels[first] = BASE_LEVEL;
     }
     levels
 }
@@ -204,7 +225,18 @@ mod tests {
         assert_eq!(levels(2), [0, 3]);
         assert_eq!(levels(4), [0, 1, 2, 3]);
         assert_eq!(levels(13), [0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
-        assert_eq!(protection_levels(&[1.0, 5.0, 1.0, 9.0]), [2, 1, 3, 0]);
+        let feature = |(importance, digital)| {
+            let payload = if digital { Payload::Digital(Bytes::new()) } else { Payload::Analog(Vec::new()) };
+            Feature { importance, payload }
+        };
+        let mixed = |digital: [bool; 4]| {
+            let features: Vec<Feature> = [1.0, 5.0, 1.0, 9.0].into_iter().zip(digital).map(feature).collect();
+            protection_levels(&features)
+        };
+        assert_eq!(mixed([true; 4]), [2, 1, 3, 0]);
+        assert_eq!(mixed([false; 4]), [2, 1, 3, 0]);
+        assert_eq!(mixed([false, false, true, true]), [2, 1, 3, BASE_LEVEL]);
+        assert_eq!(mixed([true, true, true, false]), [2, 1, 3, 0]);
         for features in 1..=MAX_FEATURES {
             assert!(levels(features).is_sorted());
         }

@@ -19,8 +19,12 @@ pub fn side_information(bytes: &[u8]) {
     if let Ok(side) = Side::parse(bytes) {
         assert_eq!(side.to_bytes(), bytes);
     }
-    if let Ok(side) = ae::side::Side::parse(bytes) {
+    if let Some((side, base)) = bytes.split_at_checked(if bytes.first().is_some_and(|first| first & 16 != 0) { 14 } else { 12 })
+        && let Ok(side) = ae::side::Side::parse(side, Some(base))
+    {
         assert!(!side.symbols(&ae::rates::RATES).is_empty());
+        let again = ae::side::Side::parse(&side.to_bytes(), Some(&side.base_bytes()));
+        assert!(again.is_ok_and(|again| again == side));
     }
     if let Ok(side) = sct::side::Side::parse(bytes) {
         assert_eq!(side.to_bytes(), bytes);

@@ -1,9 +1,10 @@
 //! Quality of `ae`, `vae` or `vscc` over ideal noise: a table of PSNR, SSIM, MS-SSIM and LPIPS over a folder of pictures.
 //!
-//! `cargo run --release -p semcast-models --example quality -- FOLDER [--system ae|vae|vscc|classical]
+//! `cargo run --release -p semcast-models --example quality -- FOLDER [--system ae|ae-ms-ssim|vae|vscc|classical]
 //! [--variance fixed|transmitted] [--weights FILE] [--snr 0,5,10,15] [--symbols 48] [--limit N]
 //! [--transform taef2 --transform-weights FOLDER] [--save FOLDER] [--lpips-backbone FILE --lpips-linear FILE]`
 //!
+//! Rates and thumbnail are taken to arrive, and cost as many symbols as carry them at the capacity of the channel.
 //! `classical` sends no symbols: it is an image codec whose bytes are as many as the same symbols carry at the capacity of
 //! the channel, log2(1 + SNR) bits each, without an error. No code reaches that.
 //!
@@ -27,7 +28,7 @@ use semcast_models::ae::{Autoencoder, weights};
 use semcast_models::classical;
 use semcast_models::metrics::{Backbone, Lpips, PictureMetrics, PictureQuality, similarity_db};
 use semcast_models::taef2::{self, Taef2};
-use semcast_models::{DeviceChoice, open_device};
+use semcast_models::{Budget, DeviceChoice, open_device};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -70,12 +71,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     return Err(format!("{id}: see `semcast evaluate --ideal`").into());
                 }
                 SystemId::Ae => weights::DEFAULT,
+                SystemId::AeMsSsim => weights::MS_SSIM,
                 SystemId::Vae => weights::VAE,
                 SystemId::Vscc => weights::VSCC,
             };
             let weights = weights.unwrap_or_else(|| default.to_vec());
             let system = match id {
                 SystemId::Ae => Autoencoder::with_weights(weights, &device)?,
+                SystemId::AeMsSsim => Autoencoder::for_ms_ssim(weights, &device)?,
                 _ => Autoencoder::variational(id, weights, variance, &device)?,
             };
             race.run(|picture, symbols, snr_db, seed| over_noise(&system, picture, symbols, snr_db, seed))
@@ -102,7 +105,10 @@ fn over_noise<T: Transform>(
     snr_db: f32,
     seed: u64,
 ) -> Arrived {
-    let (side, sent) = system.modulate(picture, symbols, Some(snr_db))?;
+    // Rates and thumbnail take their share of the symbols, at the capacity of the channel.
+    let bits = symbols as f32 * (1.0 + 10.0_f32.powf(snr_db / 10.0)).log2();
+    let budget = Budget { snr_db: Some(snr_db), ..Budget::new(symbols, (bits / 8.0) as usize) };
+    let (side, sent) = system.modulate(picture, budget)?;
     let variance = 10.0_f32.powf(-snr_db / 10.0);
     let mut rng = StdRng::seed_from_u64(seed);
     let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };

@@ -18,6 +18,7 @@
 
 pub mod ae;
 pub mod classical;
+pub mod coder;
 pub mod convolution;
 pub mod device;
 pub mod foreign;
@@ -40,6 +41,11 @@ use semcast_common::message::{
 
 pub use device::{DeviceChoice, OpenDevice, open_device};
 
+/// Bytes that every coded segment has beside its own: a CRC of 24 bits.
+pub const CHECK_BYTES: usize = 3;
+/// Symbols that a byte takes where a budget does not say what bytes cost.
+const SYMBOLS_PER_BYTE: f64 = 8.0;
+
 /// What a message may cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
@@ -57,6 +63,14 @@ impl Budget {
     /// A budget under which bytes cost the same on every level.
     pub fn new(symbols: usize, bytes: usize) -> Self {
         Self { symbols, bytes, costs_256: [256; PROTECTION_LEVELS], snr_db: None }
+    }
+
+    /// Complex symbols that the bytes of a feature take on a level of protection, with the check sum of their segment.
+    pub fn symbols_for(&self, bytes: usize, level: usize) -> usize {
+        let per_byte =
+            if self.bytes > 0 { self.symbols as f64 / self.bytes as f64 } else { SYMBOLS_PER_BYTE };
+        let dearer = self.costs_256.get(level).map_or(1.0, |&cost| f64::from(cost) / 256.0);
+        ((bytes + CHECK_BYTES) as f64 * per_byte * dearer).ceil() as usize
     }
 }
 
@@ -147,7 +161,7 @@ pub trait System: Send {
     }
 
     /// Whether the channel must be known before a message is made and sent: for the code rate of what is coded, or for
-    /// the resource blocks of several features. A system of one analog feature does better if it is told, but need not be.
+    /// the resource blocks of several features. A system of one analog feature over its base does better if it is told, but need not be.
     fn adapts_to_channel(&self) -> bool {
         true
     }
@@ -197,6 +211,7 @@ pub fn system(
             Some(files) => Box::new(Autoencoder::taef2(files.as_ref().clone(), device)?),
             None => Box::new(Autoencoder::new(device)?),
         },
+        SystemId::AeMsSsim => Box::new(Autoencoder::for_ms_ssim(weights::MS_SSIM.to_vec(), device)?),
         SystemId::Vae => Box::new(variational(weights::VAE)?),
         SystemId::Vscc => Box::new(variational(weights::VSCC)?),
         SystemId::SctModular => Box::new(sct::Sct::new(sct::Kind::Modular, options, device)?),
@@ -209,6 +224,7 @@ pub fn model_digest(id: SystemId) -> ModelDigest {
     match id {
         SystemId::Classical => ModelDigest::default(),
         SystemId::Ae => ae::weights::digest_of(ae::weights::DEFAULT),
+        SystemId::AeMsSsim => ae::weights::digest_of(ae::weights::MS_SSIM),
         SystemId::Vae => ae::weights::digest_of(ae::weights::VAE),
         SystemId::Vscc => ae::weights::digest_of(ae::weights::VSCC),
         SystemId::SctModular => sct::weights::digest(sct::Kind::Modular, sct::weights::DEFAULT),
@@ -234,6 +250,7 @@ pub fn built_in_models() -> Vec<BuiltInModel> {
     use ae::weights;
     let models = [
         (SystemId::Ae, weights::DEFAULT, "models/weights/ae.safetensors"),
+        (SystemId::AeMsSsim, weights::MS_SSIM, "models/weights/ae-ms-ssim.safetensors"),
         (SystemId::Vae, weights::VAE, "models/weights/vae.safetensors"),
         (SystemId::Vscc, weights::VSCC, "models/weights/vscc.safetensors"),
         (SystemId::SctIntegrated, sct::weights::DEFAULT, "models/weights/sct.safetensors"),

@@ -120,8 +120,7 @@ impl Ideal {
         };
         let mut features = Vec::with_capacity(message.features.len());
         let (mut total, mut missing) = (0, 0);
-        let importances: Vec<f32> = message.features.iter().map(|feature| feature.importance).collect();
-        for (feature, level) in message.features.iter().zip(protection_levels(&importances)) {
+        for (feature, level) in message.features.iter().zip(protection_levels(&message.features)) {
             features.push(match &feature.payload {
                 Payload::Analog(symbols) => {
                     let mut sent = interleave(symbols);

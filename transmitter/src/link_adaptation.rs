@@ -17,7 +17,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use semcast_common::{message::PROTECTION_DB, wire::ModeChoice};
+use semcast_common::{
+    message::{BASE_LEVEL, PROTECTION_DB},
+    wire::ModeChoice,
+};
 use semcast_phy::{
     mode::{ControlRate, Mode, Protection},
     modulation::mcs::Mcs,
@@ -37,6 +40,10 @@ const ROBUST_BELOW_DB: f32 = -3.0;
 /// Distance kept between what receivers report and where a control block of some rate opens: a lost one takes the
 /// whole frame with it, analog payloads that would have survived included, and reports may be seconds old.
 const CONTROL_MARGIN_DB: f32 = 5.0;
+/// How far below the SNR that they were made for symbols that are sent as they are should still make a picture.
+const BASE_DB: f32 = 10.0;
+/// Below this threshold, in dB, steps are so slow that protection costs more than it is worth.
+const BASE_ENOUGH_DB: f32 = -2.9;
 /// A lost segment is cut anew for a step this far down the ladder.
 const STEPS_DOWN: u8 = 2;
 /// What three transmissions of a segment, combined, are worth: 10·log10(3) = 4.8 dB of energy, less the margin
@@ -125,8 +132,13 @@ pub fn margin_db(content_bytes: usize) -> f32 {
 }
 
 /// The step of features on a level of protection, where `mcs` is the link's own: the fastest whose threshold lies as far below
-/// that of the link's as [`PROTECTION_DB`] says.
+/// that of the link's as [`PROTECTION_DB`] says; for what symbols that are sent as they are depend on, [`BASE_DB`] below, but no lower than
+/// [`BASE_ENOUGH_DB`] as far as the most important feature has no need of it.
 pub fn protected(mcs: Mcs, level: usize) -> Mcs {
+    if level == BASE_LEVEL {
+        let threshold_db = (mcs.threshold_db() - BASE_DB).max(BASE_ENOUGH_DB);
+        return Mcs::select(threshold_db.min(mcs.threshold_db() - PROTECTION_DB[0]), 0.0);
+    }
     let margin_db = PROTECTION_DB.get(level).copied().unwrap_or(0.0);
     if margin_db > 0.0 { Mcs::select(mcs.threshold_db(), margin_db) } else { mcs }
 }
@@ -342,6 +354,15 @@ mod tests {
                 let enough = step.threshold_db() <= mcs.threshold_db() - distance_db;
                 assert!(enough || *step == Mcs::LOWEST, "{mcs}: {step}");
             }
+        }
+    }
+
+    #[test]
+    fn what_symbols_depend_on_survives_where_they_do() {
+        for (link_db, survives_db) in [(10.5, 0.0), (20.5, 10.0), (1.5, -2.9), (-3.0, -6.0)] {
+            let base = protected(Mcs::select(link_db, 0.25), BASE_LEVEL);
+            assert!(base.threshold_db() <= survives_db, "{link_db} dB: {base}");
+            assert!(base.threshold_db() > survives_db - 2.5, "{link_db} dB: {base}");
         }
     }
 

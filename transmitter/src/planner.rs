@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use num_complex::Complex32;
 use semcast_common::{
-    message::{PROTECTION_LEVELS, Payload, SemanticMessage, protection_levels},
+    message::{BASE_LEVEL, Payload, SemanticMessage, protection_levels},
     segmentation::{
         MessageHeader, PartRange,
         header::{FeatureShape, HeaderError, Part},
@@ -98,6 +98,7 @@ impl OutgoingMessage {
     pub fn new(number: u16, message: SemanticMessage) -> Result<Self, HeaderError> {
         let header = MessageHeader::new(number, &message)?;
         let importances: Vec<f32> = message.features.iter().map(|feature| feature.importance).collect();
+        let levels = protection_levels(&message.features);
         let payloads = message
             .features
             .into_iter()
@@ -106,13 +107,7 @@ impl OutgoingMessage {
                 digital => digital,
             })
             .collect();
-        Ok(Self {
-            header,
-            levels: protection_levels(&importances),
-            importances,
-            payloads,
-            sent: SentSegments::default(),
-        })
+        Ok(Self { header, levels, importances, payloads, sent: SentSegments::default() })
     }
 
     /// The header that frames of this message carry.
@@ -143,7 +138,7 @@ impl OutgoingMessage {
 
     /// The protection of a feature, by its importance among all.
     pub fn level(&self, feature: u8) -> usize {
-        self.levels.get(usize::from(feature)).copied().unwrap_or(PROTECTION_LEVELS - 1)
+        self.levels.get(usize::from(feature)).copied().unwrap_or(BASE_LEVEL - 1)
     }
 
     /// What receivers lack, to be sent again.
@@ -205,7 +200,8 @@ impl OutgoingMessage {
 
     /// What became of the coded segments of the first round, by a receipt for it.
     pub fn tally(&self, receipt: &MessageReceipt) -> Tally {
-        self.sent.tally(receipt)
+        // What is protected far beyond the link's own step tells nothing of it.
+        self.sent.tally(receipt, |feature| self.level(feature) != BASE_LEVEL)
     }
 
     fn by_importance(&self, mut pieces: Vec<Piece>) -> Vec<Piece> {
@@ -228,8 +224,10 @@ impl OutgoingMessage {
         allocator: Option<&Allocator>,
     ) -> Vec<FrameDraft> {
         let protection = protection.into();
-        // Parts of one feature matter alike: nothing is gained by choosing among their resource blocks.
-        let allocator = allocator.filter(|_| self.payloads.len() > 1);
+        // Parts of one feature matter alike: nothing is gained by choosing among their resource blocks. What it depends on is
+        // safe anywhere.
+        let alike = self.levels.iter().filter(|level| **level != BASE_LEVEL).count() < 2;
+        let allocator = allocator.filter(|_| !alike);
         let mut frames = Vec::new();
         let mut open = OpenFrame::default();
         let symbols = self.frame_symbols(protection, modulator);
@@ -322,7 +320,7 @@ impl OutgoingMessage {
     /// Whether a feature is of use only as a whole: the most important of several, if it is coded.
     fn is_indivisible(&self, feature: u8) -> bool {
         let coded = matches!(self.payloads.get(usize::from(feature)), Some(Payload::Digital(_)));
-        coded && self.level(feature) == 0
+        coded && [0, BASE_LEVEL].contains(&self.level(feature))
     }
 
     /// Cuts pieces of several features so that each of the frames to come has its share of every one.

@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use semcast_common::message::PROTECTION_LEVELS;
+use semcast_common::message::BASE_LEVEL;
 
-/// Effective SNR, in dB, that analog features are to have, by their level of protection.
-pub const ASKED_DB: [f32; PROTECTION_LEVELS] = [12.0, 12.0, 9.0, 6.0];
+/// Effective SNR, in dB, that analog features are to have, by their level of protection; none is of the base's.
+pub const ASKED_DB: [f32; BASE_LEVEL] = [12.0, 12.0, 9.0, 6.0];
 /// Most rounds of resending while a latency budget lasts.
 pub const MOST_ROUNDS: u8 = 100;
 /// A round of fewer resource elements than this is not worth its frames.

@@ -144,13 +144,13 @@ impl SentSegments {
         pieces
     }
 
-    /// What became of all segments, by a receipt for the only round so far. Those that were not heard do not
-    /// count.
-    pub fn tally(&self, receipt: &MessageReceipt) -> Tally {
+    /// What became of all segments of the features that count, by a receipt for the only round so far. Those that were
+    /// not heard do not count.
+    pub fn tally(&self, receipt: &MessageReceipt, counts: impl Fn(u8) -> bool) -> Tally {
         let mut tally = Tally::default();
         let truncated = receipt.missing.len() == MAX_MISSING_RANGES;
         let known = receipt.missing.last().filter(|_| truncated).map(|last| (last.feature, last.end));
-        for (&(feature, start), cut) in &self.cuts {
+        for (&(feature, start), cut) in self.cuts.iter().filter(|((feature, _), _)| counts(*feature)) {
             if known.is_some_and(|known| (feature, start) >= known) {
                 break;
             }
@@ -293,10 +293,13 @@ mod tests {
     #[test]
     fn losses_are_told_from_what_was_not_heard() {
         let sent = sent(&[(0, 100), (100, 200), (200, 300), (300, 400)], step(10));
-        let tally = sent.tally(&receipt(vec![range(100, 300)], vec![range(200, 300)]));
+        let tally = sent.tally(&receipt(vec![range(100, 300)], vec![range(200, 300)]), |_| true);
         assert_eq!(tally, Tally { delivered: 2, failed: 1 });
-        assert_eq!(sent.tally(&receipt(vec![range(0, u32::MAX)], Vec::new())), Tally::default());
-        assert_eq!(sent.tally(&receipt(Vec::new(), Vec::new())), Tally { delivered: 4, failed: 0 });
+        assert_eq!(sent.tally(&receipt(vec![range(0, u32::MAX)], Vec::new()), |_| true), Tally::default());
+        let of_another =
+            sent.tally(&receipt(vec![range(100, 300)], vec![range(200, 300)]), |feature| feature == 9);
+        assert_eq!(of_another, Tally::default());
+        assert_eq!(sent.tally(&receipt(Vec::new(), Vec::new()), |_| true), Tally { delivered: 4, failed: 0 });
         // A list that is full tells nothing of what lies behind it.
         let full: Vec<_> = (0..MAX_MISSING_RANGES as u32).map(|at| range(at, at + 1)).collect();
         let long = SentSegments {
@@ -304,7 +307,7 @@ mod tests {
                 .map(|at| ((0, at), Cut { end: at + 1, mcs: step(1), transmissions: 1, next_version: 1 }))
                 .collect(),
         };
-        assert_eq!(long.tally(&receipt(full.clone(), full)), Tally { delivered: 0, failed: 256 });
+        assert_eq!(long.tally(&receipt(full.clone(), full), |_| true), Tally { delivered: 0, failed: 256 });
     }
 
     fn ranges() -> impl Strategy<Value = Vec<PartRange>> {

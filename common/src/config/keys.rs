@@ -147,8 +147,8 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "transmitter.system",
-        "classical, ae, vae, vscc, sct-modular or sct-integrated",
-        Rule::Choice(&["classical", "ae", "vae", "vscc", "sct-modular", "sct-integrated"]),
+        "classical, ae, ae-ms-ssim, vae, vscc, sct-modular or sct-integrated",
+        Rule::Choice(&["classical", "ae", "ae-ms-ssim", "vae", "vscc", "sct-modular", "sct-integrated"]),
     ),
     key(
         "transmitter.variance",

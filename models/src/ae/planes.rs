@@ -2,6 +2,7 @@
 
 use semcast_common::content::Picture;
 
+use super::thumbnail::Thumbnail;
 use crate::ModelError;
 
 /// Red, green and blue plane, one after the other, each row by row.
@@ -45,7 +46,19 @@ impl Planes {
         (Self { width, height, values }, mean)
     }
 
-    /// Whether the picture is of one colour.
+    /// Leaves what the picture's thumbnail does not tell of it, and returns that.
+    pub fn take_thumbnail(&mut self) -> Thumbnail {
+        let thumbnail = Thumbnail::of(&self.values, self.width, self.height);
+        thumbnail.take_from(&mut self.values, self.width, self.height);
+        thumbnail
+    }
+
+    /// Adds a thumbnail of planes of this size.
+    pub fn give_thumbnail(&mut self, thumbnail: &Thumbnail) {
+        thumbnail.give_to(&mut self.values, self.width, self.height);
+    }
+
+    /// Whether nothing is in them: the picture is of one colour, or its thumbnail tells all of it.
     pub fn is_flat(&self) -> bool {
         self.values.iter().all(|&value| value == 0.0)
     }

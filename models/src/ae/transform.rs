@@ -51,6 +51,9 @@ pub trait Transform: Send {
     /// Variance of each channel as it is sent, over natural pictures.
     fn variance(&self) -> &[f32];
 
+    /// Whether it is given what is left of a picture without its thumbnail.
+    fn goes_without_thumbnail(&self) -> bool;
+
     /// Of `vae` and `vscc`: the logarithm of the mean of each channel's σ₁²/λ.
     fn known_log_ratio(&self) -> Option<&[f32]> {
         None
@@ -106,6 +109,10 @@ impl Transform for Convolutional {
 
     fn variance(&self) -> &[f32] {
         &self.variance
+    }
+
+    fn goes_without_thumbnail(&self) -> bool {
+        true
     }
 
     fn known_log_ratio(&self) -> Option<&[f32]> {

@@ -11,6 +11,8 @@ use super::network::{CHANNELS, Depth, Network};
 
 /// The weights of `ae` that come with the program; their card lies beside them.
 pub static DEFAULT: &[u8] = include_bytes!("../../weights/ae.safetensors");
+/// Those of `ae-ms-ssim`.
+pub static MS_SSIM: &[u8] = include_bytes!("../../weights/ae-ms-ssim.safetensors");
 /// Those of `vae`.
 pub static VAE: &[u8] = include_bytes!("../../weights/vae.safetensors");
 /// Those of `vscc`.

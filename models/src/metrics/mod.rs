@@ -35,7 +35,7 @@ pub(crate) mod ncnn;
 mod niqe;
 pub mod sets;
 pub mod squeezenet;
-mod structure;
+pub(crate) mod structure;
 
 use semcast_common::content::Picture;
 

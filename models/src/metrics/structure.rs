@@ -10,15 +10,15 @@ use semcast_common::content::Picture;
 use super::{SizesDiffer, same_size};
 
 /// Side of the window, pixels.
-const WINDOW: usize = 11;
+pub(crate) const WINDOW: usize = 11;
 /// Standard deviation of the window, pixels.
 const SIGMA: f64 = 1.5;
 /// `(0.01 · L)²` for values of 0 to `L` = 1.
-const C1: f64 = 1.0e-4;
+pub(crate) const C1: f64 = 1.0e-4;
 /// `(0.03 · L)²`.
-const C2: f64 = 9.0e-4;
+pub(crate) const C2: f64 = 9.0e-4;
 /// Exponents of the five scales, finest first (reference 2, section 3.2).
-const EXPONENTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+pub(crate) const EXPONENTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
 /// One channel of a picture.
 #[derive(Clone)]
@@ -80,7 +80,7 @@ fn dot(weights: &[f32], values: &[f32]) -> f32 {
 }
 
 /// The Gaussian window along one side of `side` pixels.
-fn window(side: usize) -> Vec<f32> {
+pub(crate) fn window(side: usize) -> Vec<f32> {
     let length = WINDOW.min(side);
     let middle = (length - 1) as f64 / 2.0;
     let weights: Vec<f64> =

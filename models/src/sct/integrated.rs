@@ -10,7 +10,7 @@ use super::analysis::Analysis;
 use super::map::{Cells, Coding, Map, rounded_power};
 use super::modular::Layout;
 use crate::ae::network::UNKNOWN;
-use crate::ae::rates::{RATES, allocate, gain};
+use crate::ae::rates::{RATES, STEPS, allocate, gain, step_of};
 use crate::ae::transform::Code;
 
 /// Power of the importance's density to which errors count.
@@ -34,12 +34,13 @@ pub fn rates(
         .into_iter()
         .map(|density| f64::from(density).clamp(*DENSITIES.start(), *DENSITIES.end()).powf(WEIGHT_EXPONENT))
         .collect();
-    let mut energy = vec![vec![0.0; variance.len()]; cells.sizes.len()];
+    let mut energy = vec![[0.0; STEPS]; cells.sizes.len()];
     for (channel, (values, &worth)) in values.chunks_exact(blocks).zip(variance).enumerate() {
+        let step = step_of(&RATES, channel);
         for (block, value) in values.iter().enumerate() {
             if let Some(energy) = energy.get_mut(cells.of_block[block]) {
                 let weight = weights[usize::from(analysis.of_block[block])];
-                energy[channel] += weight * f64::from(worth) * f64::from(value * value);
+                energy[step] += weight * f64::from(worth) * f64::from(value * value);
             }
         }
     }

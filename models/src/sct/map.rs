@@ -21,10 +21,10 @@
 use semcast_common::intent::Purpose;
 
 use super::analysis::{Analysis, MAX_REGIONS, Region};
-use super::coder::{AdaptiveBit, Decoder, Encoder};
 use crate::ModelError;
 use crate::ae::network::CHANNELS;
 use crate::ae::rates::Grid;
+use crate::coder::{AdaptiveBit, Decoder, Encoder};
 
 /// Greatest number of a quantiser's step.
 pub const MAX_STEP: u8 = 127;
@@ -113,7 +113,7 @@ impl Cells {
     /// The cells of the regions that are sent.
     pub fn new(across: usize, down: usize, of_block: &[u8], sent: impl Fn(u8) -> bool) -> Self {
         // Larger squares than `ae` has: a region is alike in itself, and every rate costs bits of the map.
-        let grid = Grid::new(across, down);
+        let grid = Grid::coarse(across, down);
         let grid = Grid { side: grid.side * 3 / 2, ..grid };
         let mut sizes = vec![0; grid.cells() * MAX_REGIONS];
         let number = |block: usize| grid.cell(block) * MAX_REGIONS + usize::from(of_block[block]);

@@ -10,7 +10,7 @@
 //! - [`segmentation`]: networks that know what a place of a picture shows. [`importance`]: how much each block matters.
 //! - [`analysis`]: blocks → regions and their importance. [`preserving`]: which of them are sent. [`graphic`]: labels of places ↔
 //!   a vector graphic.
-//! - [`map`], [`side`]: what the receiver must know first. [`coder`]: range coding in integers.
+//! - [`map`], [`side`]: what the receiver must know first.
 //! - [`modular`]: values → bytes, by [`tables`]. [`integrated`]: values → symbols.
 //! - [`correction`]: what repairs lost regions at the receiver, from their [`surroundings`]. [`machine`]: what tells a machine what
 //!   the picture shows.
@@ -19,7 +19,6 @@
 //! Y. Lyu et al.: Semantics-guided source and channel coding, paper 004 of the sources named in the README.
 
 pub mod analysis;
-pub mod coder;
 pub mod correction;
 pub mod graphic;
 pub mod importance;
@@ -38,7 +37,7 @@ use bytes::Bytes;
 use semcast_common::content::{Content, Picture};
 use semcast_common::intent::{Intent, Purpose};
 use semcast_common::message::{
-    Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
+    BASE_LEVEL, Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
     protection_level,
 };
 
@@ -62,8 +61,6 @@ pub use map::Kind;
 
 /// How much more important than the first region the map is.
 const MAP_IMPORTANCE: f32 = 1.25;
-/// Symbols a byte of the map takes where a budget does not say what bytes cost.
-const SYMBOLS_PER_BYTE: f64 = 8.0;
 /// How far blocks of a region are from its mean colour: part of a channel's variance.
 const COLOUR_ERROR: f32 = 0.3;
 /// Rounds of fitting rates to a budget that the map takes a part of.
@@ -230,10 +227,6 @@ impl Sct {
     ) -> Result<Vec<Payload>, ModelError> {
         mark(map, sent, Coding::Integrated(None));
         let cells = map.cells();
-        let features = 1 + map.sent().count();
-        let per_byte =
-            if budget.bytes > 0 { budget.symbols as f64 / budget.bytes as f64 } else { SYMBOLS_PER_BYTE };
-        let per_byte = per_byte * f64::from(budget.costs_256[protection_level(0, features)]) / 256.0;
         let needed = |needed| ModelError::Budget { given: budget.symbols, needed, unit: "complex symbols" };
         // The length of the map follows from the rates, the rates from what the map leaves.
         let mut of_map = 0;
@@ -242,8 +235,7 @@ impl Sct {
             map.rates = integrated::rates(values, self.transform.variance(), analysis, &cells, left)
                 .map_err(|least| needed(least + of_map))?;
             let used: usize = integrated::symbols_of_blocks(map, &cells).iter().sum();
-            let takes =
-                ((map.to_bytes(self.kind).len() + modular::CHECK_BYTES) as f64 * per_byte).ceil() as usize;
+            let takes = budget.symbols_for(map.to_bytes(self.kind).len(), BASE_LEVEL);
             if used + takes <= budget.symbols {
                 break;
             }

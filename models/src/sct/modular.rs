@@ -10,11 +10,12 @@
 use rayon::prelude::*;
 
 use super::analysis::Analysis;
-use super::coder::{Decoder, Encoder, Sink};
 use super::map::{MAX_STEP, Quantiser};
 use super::tables::{LEAST_EXPONENT, NEIGHBOURS, PER_OCTAVE, RECENT, SYMBOLS, Tables};
+use crate::CHECK_BYTES;
 use crate::ae::network::CHANNELS;
 use crate::ae::transform::Code;
+use crate::coder::{Decoder, Encoder, Sink};
 
 /// What is added before a coefficient is cut to an integer: 0.5 would round to the nearest, less gives a wider zero.
 pub const ROUNDING: f32 = 0.42;
@@ -22,8 +23,6 @@ pub const ROUNDING: f32 = 0.42;
 /// These are less than the errors: the decoder weighs noise against a channel's variance over all pictures, and would take
 /// for noise what stands out in this one. On Kodak, the errors' own variances cost up to 2 dB.
 pub const NOISE: (f32, f32) = (1.0 / 200.0, 1.0 / 6000.0);
-/// Bytes that every coded segment has beside its own: a CRC of 24 bits.
-pub const CHECK_BYTES: usize = 3;
 /// Largest magnitude of a quantised coefficient.
 const MOST: i32 = 1 << 20;
 /// Where a block has no neighbour of the same region.

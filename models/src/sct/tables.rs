@@ -14,8 +14,8 @@
 //! | 2 | contexts |
 //! | 32 each | frequencies of the magnitudes, of 4096 |
 
-use super::coder::{ONE, Sink, is_cumulative};
 use crate::ae::network::CHANNELS;
+use crate::coder::{ONE, Sink, is_cumulative};
 
 /// The tables that come with the program; their card lies beside them.
 pub static DEFAULT: &[u8] = include_bytes!("../../weights/sct-tables.bin");

@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use semcast_common::content::test_card;
 use semcast_common::intent::Preserve;
+use semcast_common::message::protection_levels;
 
 use super::*;
 use crate::metrics::psnr_db;
@@ -89,17 +90,16 @@ fn messages_keep_their_budgets_and_more_budget_is_a_better_picture() {
         for share in [32, 16, 6] {
             let symbols = picture.values() / share;
             let budget =
-                Budget { symbols, bytes: symbols / 4, costs_256: [420, 330, 290, 256], snr_db: None };
+                Budget { symbols, bytes: symbols / 4, costs_256: [420, 330, 290, 256, 500], snr_db: None };
             let message = system.encode(&content(width, height), budget, &Intent::default()).unwrap();
             let count = message.features.len();
             assert!((2..=1 + analysis::MAX_REGIONS).contains(&count));
-            let cost = |(rank, feature): (usize, &Feature)| match &feature.payload {
-                Payload::Digital(bytes) => {
-                    4 * modular::cost_of(bytes.len(), budget.costs_256[protection_level(rank, count)])
-                }
+            let cost = |(feature, level): (&Feature, usize)| match &feature.payload {
+                Payload::Digital(bytes) => 4 * modular::cost_of(bytes.len(), budget.costs_256[level]),
                 Payload::Analog(symbols) => symbols.len(),
             };
-            let costs: usize = message.features.iter().enumerate().map(cost).sum();
+            let levels = protection_levels(&message.features);
+            let costs: usize = message.features.iter().zip(levels).map(cost).sum();
             assert!(costs <= symbols + 4, "{costs} of {symbols}");
             assert!(costs > symbols * 7 / 10, "{costs} of {symbols}");
             let decoded = system.decode(&over_noise(&message, 0.01, 1)).unwrap();
@@ -319,7 +319,7 @@ fn integers_are_read_bit_for_bit() {
                 rng.random_range(-size..=size) / rng.random_range(1..=3)
             })
             .collect();
-        let mut encoder = coder::Encoder::default();
+        let mut encoder = crate::coder::Encoder::default();
         modular::write(&mut encoder, &tables, layout, step, &values, channels);
         let bytes = encoder.finish();
         let read = modular::read(&bytes, false, &tables, layout, Quantiser { step, channels });

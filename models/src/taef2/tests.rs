@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use num_complex::Complex32;
 use semcast_common::content::{Content, Picture};
 use semcast_common::intent::Intent;
-use semcast_common::message::{Payload, ReceivedFeature, ReceivedMessage};
+use semcast_common::message::{Feature, Payload, ReceivedFeature, ReceivedMessage};
 
 use super::projection::{CHANNELS, Projection};
 use super::start::Start;
@@ -160,13 +160,20 @@ fn content(width: u32, height: u32) -> Content {
 }
 
 fn arrived(message: &semcast_common::message::SemanticMessage) -> ReceivedMessage {
-    let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
+    let [Feature { payload: Payload::Digital(base), .. }, Feature { payload: Payload::Analog(symbols), .. }] =
+        message.features.as_slice()
+    else {
+        panic!("a base and symbols");
+    };
     let noise_variance = vec![1e-4; symbols.len()];
     ReceivedMessage {
         system: message.system,
         model: message.model,
         side: message.side.clone(),
-        features: vec![ReceivedFeature::Analog { symbols: symbols.clone(), noise_variance }],
+        features: vec![
+            ReceivedFeature::Digital { bytes: base.clone(), missing: Vec::new() },
+            ReceivedFeature::Analog { symbols: symbols.clone(), noise_variance },
+        ],
     }
 }
 
@@ -176,9 +183,9 @@ fn pictures_of_any_size_arrive_over_taef2() {
     for (width, height) in [(1_u32, 1_u32), (17, 33), (40, 16)] {
         let blocks = width.div_ceil(16) as usize * height.div_ceil(16) as usize;
         let message =
-            system.encode(&content(width, height), Budget::new(30 * blocks, 0), &Intent::default()).unwrap();
-        let Payload::Analog(symbols) = &message.features[0].payload else { panic!("symbols are analog") };
-        assert!(symbols.len() <= 30 * blocks && symbols.len() >= 4 * blocks);
+            system.encode(&content(width, height), Budget::new(60 * blocks, 0), &Intent::default()).unwrap();
+        let Payload::Analog(symbols) = &message.features[1].payload else { panic!("symbols are analog") };
+        assert!(symbols.len() <= 60 * blocks && symbols.len() >= 4 * blocks);
         let power = symbols.iter().map(Complex32::norm_sqr).sum::<f32>() / symbols.len() as f32;
         assert!((power - 1.0).abs() < 1e-3, "{power}");
         let Content::Picture(picture) = system.decode(&arrived(&message)).unwrap().content else {
@@ -205,11 +212,11 @@ fn tiles_of_taef2_give_the_same_as_one_pass() {
     let mut system = random_system();
     let Content::Picture(picture) = content(14 * 16, 20) else { panic!("a picture") };
     // Everything is sent, so that rates cannot turn on a rounding error.
-    let (side, expected) = system.modulate(&picture, 64 * 28, None).unwrap();
+    let (side, expected) = system.modulate(&picture, Budget::new(64 * 28, 0)).unwrap();
     let one = system.demodulate(&side, &expected, &vec![0.1; expected.len()]).unwrap();
     // 14 blocks are more than a core of 2 with 5 around it on both sides.
     system.transform_mut().core_blocks = 2;
-    let (_, symbols) = system.modulate(&picture, 64 * 28, None).unwrap();
+    let (_, symbols) = system.modulate(&picture, Budget::new(64 * 28, 0)).unwrap();
     let most = expected.iter().zip(&symbols).map(|(a, b)| (a - b).norm()).fold(0.0, f32::max);
     assert!(most < 1e-2, "symbols differ by {most}");
     let other = system.demodulate(&side, &expected, &vec![0.1; expected.len()]).unwrap();

@@ -85,6 +85,11 @@ impl Transform for ProjectedTaef2 {
         &self.variance
     }
 
+    fn goes_without_thumbnail(&self) -> bool {
+        // TAEF2 knows whole pictures only.
+        false
+    }
+
     fn encode(
         &self,
         planes: &Planes,

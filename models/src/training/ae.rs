@@ -5,6 +5,7 @@
 //! Powers are normalised over each group exactly as they are over a picture when it is sent. To `vae` and `vscc`, their
 //! divergence is added (see [`crate::vscc::losses`]), over the values that arrive.
 
+mod similarity;
 pub(super) mod strip;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -17,6 +18,7 @@ use super::channel::{Draw, Passed, Setting, draw};
 use super::pictures::{Crops, GROUP, Pictures};
 use super::run::psnr_db;
 use super::task::{Figure, Outcome, Task};
+use crate::ae::Tune;
 use crate::ae::basis::{BLOCK, BLOCK_VALUES, Basis};
 use crate::ae::network::{CHANNELS, Depth, Network};
 use crate::ae::weights;
@@ -29,6 +31,12 @@ const BASIS_GROUPS: usize = 100;
 const VALIDATION_SYMBOLS: usize = 48;
 /// Side of the held-out crops, pixels.
 const VALIDATION_SIDE: usize = 192;
+/// Side of a cell of one rate, blocks: that of medium SNRs.
+const CELL: usize = 2;
+/// How much ln(mean square error) counts beside ln(1 − MS-SSIM), which says little of colours.
+const ERROR_WEIGHT: f64 = 0.1;
+/// Below this, more similarity counts little: 25 dB.
+const DISSIMILARITY_FLOOR: f64 = 0.003;
 /// SNRs at which held-out pictures are sent, dB.
 const VALIDATION_SNR_DB: [f32; 3] = [0.0, 10.0, 20.0];
 
@@ -38,6 +46,7 @@ pub struct Ae {
     batch: usize,
     crop: usize,
     depth: Depth,
+    tune: Tune,
 }
 
 /// Crops and what the channel does to them.
@@ -46,6 +55,8 @@ pub struct Batch {
     channel: Draw,
     /// Seed of what the receiver draws.
     seed: u64,
+    /// The crops with all that was taken from them, where they are compared as a whole.
+    whole: Option<Vec<f32>>,
 }
 
 /// What becomes of crops that are sent.
@@ -76,7 +87,7 @@ impl Ae {
             return wrong("the crop must be a multiple of 16 pixels, 32 to 1024");
         }
         method.check().map_err(TrainingError::Setting)?;
-        Ok(Self { method, batch, crop, depth: Depth::LEAST })
+        Ok(Self { method, batch, crop, depth: Depth::LEAST, tune: Tune::Psnr })
     }
 
     /// The same with a network of at least that depth.
@@ -86,6 +97,18 @@ impl Ae {
             return Err(TrainingError::Setting(format!("a depth is at most {} blocks", Depth::MOST)));
         }
         Ok(Self { depth, ..self })
+    }
+
+    /// The same for another measure; `vae` and `vscc` know PSNR alone.
+    pub fn tuned(self, tune: Tune) -> Result<Self, TrainingError> {
+        let wrong = |message: String| Err(TrainingError::Setting(message));
+        if tune == Tune::MsSsim && self.method != Method::Ae {
+            return wrong(format!("{} is trained for PSNR only", self.method.name()));
+        }
+        if tune == Tune::MsSsim && self.crop < similarity::LEAST_SIDE {
+            return wrong(format!("MS-SSIM needs crops of at least {} pixels", similarity::LEAST_SIDE));
+        }
+        Ok(Self { tune, ..self })
     }
 
     fn transmit(&self, network: &Network, batch: &Batch, device: &Device) -> Sent {
@@ -98,7 +121,10 @@ impl Task for Ae {
     type Batch = Batch;
 
     fn name(&self) -> &str {
-        self.method.name()
+        match self.tune {
+            Tune::Psnr => self.method.name(),
+            Tune::MsSsim => "ae-ms-ssim",
+        }
     }
 
     fn describe(&self) -> String {
@@ -118,7 +144,8 @@ impl Task for Ae {
     }
 
     fn start(&self, pictures: &Pictures, seed: u64, device: &Device) -> Result<Network, TrainingError> {
-        let crops = pictures.crops(BASIS_GROUPS, self.crop, &mut StdRng::seed_from_u64(seed));
+        let crops =
+            pictures.crops(BASIS_GROUPS, self.crop, &mut StdRng::seed_from_u64(seed)).without_thumbnails();
         let blocks = blocks(&crops);
         let basis = Basis::measure(blocks.chunks_exact(BLOCK_VALUES), CHANNELS);
         device.seed(seed);
@@ -129,15 +156,21 @@ impl Task for Ae {
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> Batch {
         let groups = self.batch / GROUP;
         let crops = pictures.crops(groups, self.crop, rng);
+        let whole = (self.tune == Tune::MsSsim).then(|| crops.whole());
+        let crops = crops.without_thumbnails();
         let settings: Vec<Setting> = (0..groups).map(|_| Setting::random(rng)).collect();
-        let channel = draw(&settings, &crops.activity(), rng);
-        Batch { crops, channel, seed: rng.random() }
+        let channel = draw(&settings, &crops.activity(CELL), rng);
+        Batch { crops, channel, seed: rng.random(), whole }
     }
 
     fn run(&self, network: &Network, batch: &Batch, device: &Device) -> Outcome {
         let sent = self.transmit(network, batch, device);
         let values = GROUP * 3 * batch.crops.side * batch.crops.side;
-        let whole = loss(sent.errors.clone(), sent.divergence, values).mean();
+        let mut whole = loss(sent.errors.clone(), sent.divergence, values).mean();
+        if let Some(pictures) = &batch.whole {
+            let distance = dissimilarity(&batch.crops, pictures, sent.arrived, device);
+            whole = whole.mul_scalar(ERROR_WEIGHT) + distance.add_scalar(DISSIMILARITY_FLOOR).log().mean();
+        }
         let loss = match sent.knowledge {
             Some(knowledge) => whole + knowledge,
             None => whole,
@@ -147,15 +180,26 @@ impl Task for Ae {
 
     fn validate(&self, network: &Network, pictures: &Pictures, device: &Device) -> Vec<Figure> {
         let crops = pictures.validation_crops(side(pictures, VALIDATION_SIDE));
-        let figure = |snr_db: f32| {
+        let whole = (self.tune == Tune::MsSsim).then(|| crops.whole());
+        let crops = crops.without_thumbnails();
+        let figures = |snr_db: f32| {
             let setting = Setting { adaptation: 0.7, ..Setting::awgn(VALIDATION_SYMBOLS, snr_db) };
             let settings = vec![setting; crops.groups];
-            let channel = draw(&settings, &crops.activity(), &mut StdRng::seed_from_u64(7));
+            let channel = draw(&settings, &crops.activity(CELL), &mut StdRng::seed_from_u64(7));
             let sent = transmit(network, self.method, &crops, &channel, 7, device);
             let errors: Vec<f32> = sent.errors.into_data().iter::<f32>().collect();
-            (format!("psnr_db_{snr_db}"), psnr_db(&errors))
+            let mut figures = vec![(format!("psnr_db_{snr_db}"), psnr_db(&errors))];
+            if let Some(whole) = &whole {
+                let distance: f32 =
+                    dissimilarity(&crops, whole, sent.arrived, device).log().mean().into_scalar();
+                figures.push((
+                    format!("ms_ssim_db_{snr_db}"),
+                    -10.0 * f64::from(distance) / std::f64::consts::LN_10,
+                ));
+            }
+            figures
         };
-        VALIDATION_SNR_DB.map(figure).into()
+        VALIDATION_SNR_DB.into_iter().flat_map(figures).collect()
     }
 
     fn strip(&self, network: &Network, pictures: &Pictures, device: &Device) -> Option<Picture> {
@@ -205,6 +249,15 @@ fn blocks(crops: &Crops) -> Vec<f32> {
         }
     }
     blocks
+}
+
+/// How far each of the crops is from MS-SSIM of one. `whole`: the crops with all that was taken from them; `arrived`: without.
+fn dissimilarity(crops: &Crops, whole: &[f32], arrived: Tensor<4>, device: &Device) -> Tensor<1> {
+    let shape = arrived.dims();
+    let tensor = |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), device);
+    let whole = tensor(whole);
+    let taken = whole.clone() - tensor(&crops.values);
+    similarity::ms_ssim(whole, arrived + taken).neg().add_scalar(1.0)
 }
 
 /// Sends crops over a drawn channel.
@@ -262,7 +315,7 @@ mod tests {
         let crops = Crops { values, means: vec![[0.0; 3]], groups: 1, side };
         let nats = |method, lost| -> f32 {
             let setting = Setting { lost, ..Setting::awgn(48, 5.0) };
-            let channel = draw(&[setting], &crops.activity(), &mut StdRng::seed_from_u64(1));
+            let channel = draw(&[setting], &crops.activity(CELL), &mut StdRng::seed_from_u64(1));
             let sent = transmit(&network, method, &crops, &channel, 1, &device);
             sent.divergence.map_or(0.0, |nats| nats.sum().into_scalar())
         };

@@ -15,9 +15,8 @@ use rand::rngs::StdRng;
 use super::TrainingError;
 use super::pack::{Entry, Pack};
 use crate::ae::basis::BLOCK;
+use crate::ae::thumbnail::Thumbnail;
 
-/// Side of a cell of one rate, blocks: about what a picture of 768 × 512 pixels has.
-const CELL: usize = 4;
 /// Crops that share a channel and a power scale.
 pub const GROUP: usize = 2;
 /// Every so many pictures, one is held out for validation.
@@ -50,26 +49,46 @@ pub struct Crops {
 }
 
 impl Crops {
+    /// The crops as they are, values of 0 to 1.
+    pub fn whole(&self) -> Vec<f32> {
+        let area = self.side * self.side;
+        let planes = self.values.chunks_exact(area).enumerate();
+        planes
+            .flat_map(|(at, plane)| {
+                plane.iter().map(move |value| value + self.means[at / (3 * GROUP)][at % 3])
+            })
+            .collect()
+    }
+
+    /// The same without the crops' thumbnails: what the network of `ae` is given.
+    pub fn without_thumbnails(mut self) -> Self {
+        let side = self.side;
+        for crop in self.values.chunks_exact_mut(3 * side * side) {
+            Thumbnail::of(crop, side, side).take_from(crop, side, side);
+        }
+        self
+    }
+
     /// How busy the picture is around each block: the mean difference of neighbouring pixels over a cell of
-    /// `CELL` × `CELL` blocks, as sending gives one rate to such a cell.
-    pub fn activity(&self) -> Vec<f32> {
+    /// `cell` × `cell` blocks, as sending gives one rate to such a cell.
+    pub fn activity(&self, cell: usize) -> Vec<f32> {
         let blocks = self.side / BLOCK;
         let mut activity = Vec::new();
         for crop in self.values.chunks_exact(3 * self.side * self.side) {
-            let cells = blocks.div_ceil(CELL);
+            let cells = blocks.div_ceil(cell);
             let mut sums = vec![(0.0_f32, 1.0e-6_f32); cells * cells];
             // Green tells enough.
             let plane = &crop[self.side * self.side..2 * self.side * self.side];
             for y in 0..self.side - 1 {
                 for x in 0..self.side - 1 {
                     let at = y * self.side + x;
-                    let sum = &mut sums[y / (CELL * BLOCK) * cells + x / (CELL * BLOCK)];
+                    let sum = &mut sums[y / (cell * BLOCK) * cells + x / (cell * BLOCK)];
                     sum.0 += (plane[at + 1] - plane[at]).abs() + (plane[at + self.side] - plane[at]).abs();
                     sum.1 += 1.0;
                 }
             }
             for block in 0..blocks * blocks {
-                let (sum, count) = sums[block / blocks / CELL * cells + block % blocks / CELL];
+                let (sum, count) = sums[block / blocks / cell * cells + block % blocks / cell];
                 activity.push(sum / count + 1.0e-3);
             }
         }

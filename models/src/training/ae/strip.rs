@@ -16,14 +16,14 @@ const GROUPS: usize = 3;
 
 /// The strip: a row for the originals and one for each SNR.
 pub fn draw(network: &Network, method: Method, pictures: &Pictures, device: &Device) -> Option<Picture> {
-    let mut crops = pictures.validation_crops(super::side(pictures, SIDE));
+    let mut crops = pictures.validation_crops(super::side(pictures, SIDE)).without_thumbnails();
     crops.groups = crops.groups.min(GROUPS);
     let side = crops.side;
     crops.values.truncate(crops.groups * GROUP * 3 * side * side);
     let mut rows = vec![crops.values.clone()];
     for snr_db in VALIDATION_SNR_DB {
         let settings = vec![Setting::awgn(VALIDATION_SYMBOLS, snr_db); crops.groups];
-        let channel = channel::draw(&settings, &crops.activity(), &mut StdRng::seed_from_u64(7));
+        let channel = channel::draw(&settings, &crops.activity(super::CELL), &mut StdRng::seed_from_u64(7));
         let sent = transmit(network, method, &crops, &channel, 7, device);
         rows.push(sent.arrived.into_data().iter::<f32>().collect());
     }

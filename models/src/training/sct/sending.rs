@@ -13,6 +13,8 @@ use crate::ae::network::{CHANNELS, UNKNOWN};
 use crate::ae::rates::gain;
 use crate::sct::modular::{NOISE, ROUNDING};
 
+/// Side of a cell of one rate, blocks: about what a picture of 768 × 512 pixels has.
+const CELL: usize = 4;
 /// Share of the groups whose values are quantised, and of those of which only the channels that would be sent as symbols arrive.
 const QUANTISED: f64 = 0.25;
 const CUT: f64 = 0.3;
@@ -66,7 +68,8 @@ impl Batch {
         rng: &mut StdRng,
     ) -> Self {
         let places = crops.side / BLOCK;
-        let Regions { blocks, of_block } = regions::draw(settings, &crops.activity(), places, chances, rng);
+        let Regions { blocks, of_block } =
+            regions::draw(settings, &crops.activity(CELL), places, chances, rng);
         let channel = draw_blocks(settings, &blocks, rng);
         let of_group = GROUP * places * places;
         let cut: Vec<bool> = steps.iter().map(|_| rng.random_bool(CUT)).collect();
