@@ -19,7 +19,8 @@ pub fn side_information(bytes: &[u8]) {
     if let Ok(side) = Side::parse(bytes) {
         assert_eq!(side.to_bytes(), bytes);
     }
-    if let Some((side, base)) = bytes.split_at_checked(if bytes.first().is_some_and(|first| first & 16 != 0) { 14 } else { 12 })
+    if let Some((side, base)) =
+        bytes.split_at_checked(if bytes.first().is_some_and(|first| first & 16 != 0) { 14 } else { 12 })
         && let Ok(side) = ae::side::Side::parse(side, Some(base))
     {
         assert!(!side.symbols(&ae::rates::RATES).is_empty());
