@@ -132,8 +132,8 @@ pub fn margin_db(content_bytes: usize) -> f32 {
 }
 
 /// The step of features on a level of protection, where `mcs` is the link's own: the fastest whose threshold lies as far below
-/// that of the link's as [`PROTECTION_DB`] says; for what symbols that are sent as they are depend on, [`BASE_DB`] below, but no lower than
-/// [`BASE_ENOUGH_DB`] as far as the most important feature has no need of it.
+/// that of the link's as [`PROTECTION_DB`] says. For what symbols that are sent as they are depend on, 10 dB below, or where that
+/// is less than −2.9 dB, there or as far below as the most important feature otherwise.
 pub fn protected(mcs: Mcs, level: usize) -> Mcs {
     if level == BASE_LEVEL {
         let threshold_db = (mcs.threshold_db() - BASE_DB).max(BASE_ENOUGH_DB);

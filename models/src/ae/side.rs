@@ -1,5 +1,5 @@
 //! Side information of the `ae` system: what the decoder must know before the symbols mean anything. What every frame
-//! carries of it is short; the rest is the [base](super::base).
+//! carries of it is short; the rest is the [`base`].
 //!
 //! | byte | content |
 //! |---|---|
