@@ -52,6 +52,14 @@ impl Modulation {
     pub fn apply(&self, place: usize, features: Tensor<4>) -> Tensor<4> {
         features.clone() + features * self.scales[place].clone() + self.shifts[place].clone()
     }
+
+    /// What comes of the features that leave, for one SNR, by 1 × 1 weights `[outputs, ENCODER_SIXTEENTH, 1, 1]`: the weights
+    /// that make the same of the features as they were, and what is added, `[outputs]`.
+    pub fn through(&self, weight: Tensor<4>) -> (Tensor<4>, Tensor<1>) {
+        let outputs = weight.dims()[0];
+        let shifted = (weight.clone() * self.shifts[1].clone()).sum_dim(1).reshape([outputs]);
+        (weight.clone() + weight * self.scales[1].clone(), shifted)
+    }
 }
 
 /// How much each row of the tables counts at an SNR.
@@ -72,6 +80,11 @@ impl Adaptation {
     pub fn new(device: &Device) -> Self {
         let zeros = |columns| Param::from_tensor(Tensor::zeros([KNOTS_DB.len(), columns], device));
         Self { log_amplitude: zeros(RATES.len() * CHANNELS), features: zeros(4 * ENCODER_SIXTEENTH) }
+    }
+
+    /// Where the tables are.
+    pub fn device(&self) -> Device {
+        self.features.val().device()
     }
 
     /// Amplitudes of the values over the [`gain`] of their block, `[B, RATES, CHANNELS]`, for the shares of [`knots_of`].

@@ -122,6 +122,32 @@ fn each_cell(levels: &[i16], convert: fn([i16; 3]) -> [i16; 3]) -> Vec<i16> {
     out
 }
 
+/// Writes a thumbnail.
+pub fn write_thumbnail(encoder: &mut Encoder, thumbnail: &Thumbnail) {
+    let mut differences = each_cell(&thumbnail.levels, to_differences);
+    for plane in differences.chunks_exact_mut((thumbnail.across * thumbnail.down).max(1)) {
+        // What is written lies within its range.
+        let _ = pass(encoder, plane, thumbnail.across, -MOST_DIFFERENCE..=MOST_DIFFERENCE);
+    }
+}
+
+/// Bytes of a thumbnail by itself.
+pub fn thumbnail_bytes(thumbnail: &Thumbnail) -> usize {
+    let mut encoder = Encoder::default();
+    write_thumbnail(&mut encoder, thumbnail);
+    encoder.finish().len()
+}
+
+/// Reads that of planes of some width and height; none if what comes is none.
+pub fn read_thumbnail(decoder: &mut Decoder, width: usize, height: usize) -> Option<Thumbnail> {
+    let mut thumbnail = Thumbnail::flat(width, height);
+    for plane in thumbnail.levels.chunks_exact_mut((thumbnail.across * thumbnail.down).max(1)) {
+        pass(decoder, plane, thumbnail.across, -MOST_DIFFERENCE..=MOST_DIFFERENCE)?;
+    }
+    thumbnail.levels = each_cell(&thumbnail.levels, to_colours);
+    Some(thumbnail)
+}
+
 /// The bytes of rates, which are indexes, over the cells of `grid`, and of a thumbnail.
 pub fn to_bytes(grid: &Grid, rates: &[u8], thumbnail: Option<&Thumbnail>) -> Vec<u8> {
     let mut encoder = Encoder::default();
@@ -129,10 +155,7 @@ pub fn to_bytes(grid: &Grid, rates: &[u8], thumbnail: Option<&Thumbnail>) -> Vec
     // What is written lies within its range.
     let _ = pass(&mut encoder, &mut plane, grid.cells_across(), 0..=RATES - 1);
     if let Some(thumbnail) = thumbnail {
-        let mut differences = each_cell(&thumbnail.levels, to_differences);
-        for plane in differences.chunks_exact_mut((thumbnail.across * thumbnail.down).max(1)) {
-            let _ = pass(&mut encoder, plane, thumbnail.across, -MOST_DIFFERENCE..=MOST_DIFFERENCE);
-        }
+        write_thumbnail(&mut encoder, thumbnail);
     }
     encoder.finish()
 }
@@ -149,12 +172,7 @@ pub fn parse(
     pass(&mut decoder, &mut rates, grid.cells_across(), 0..=RATES - 1).ok_or_else(nonsense)?;
     let rates = rates.into_iter().map(|rate| rate as u8).collect();
     let Some((width, height)) = planes else { return Ok((rates, None)) };
-    let mut thumbnail = Thumbnail::flat(width, height);
-    for plane in thumbnail.levels.chunks_exact_mut((thumbnail.across * thumbnail.down).max(1)) {
-        pass(&mut decoder, plane, thumbnail.across, -MOST_DIFFERENCE..=MOST_DIFFERENCE)
-            .ok_or_else(nonsense)?;
-    }
-    thumbnail.levels = each_cell(&thumbnail.levels, to_colours);
+    let thumbnail = read_thumbnail(&mut decoder, width, height).ok_or_else(nonsense)?;
     Ok((rates, Some(thumbnail)))
 }
 

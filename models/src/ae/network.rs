@@ -24,7 +24,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::convolution::convolve;
 
-use super::adaptation::{Adaptation, Modulation};
+use super::adaptation::{Adaptation, Modulation, knots_of};
 use super::basis::{BLOCK, BLOCK_VALUES, Basis};
 use super::layers::{Mix, Residual, convolution, fold, silent_convolution, unfold};
 use super::posterior::Posterior;
@@ -133,6 +133,16 @@ impl Network {
         Self { adaptation: Some(Adaptation::new(device)), ..self }
     }
 
+    /// The same without what follows the SNR: its encoder does for any SNR what it did when it was told `snr_db`, but for what
+    /// becomes of features as they enter its last blocks, which is little, and for amplitudes.
+    pub fn settled(mut self, snr_db: f32) -> Self {
+        if let Some(adaptation) = self.adaptation.take() {
+            let told = knots_of([snr_db], &adaptation.device());
+            self.encoder.settle(&adaptation.modulation(told));
+        }
+        self
+    }
+
     /// The same with a posterior that has learned nothing.
     pub fn variational(self, device: &Device) -> Self {
         Self { posterior: Some(Posterior::new(device)), ..self }
@@ -172,6 +182,15 @@ impl Encoder {
     /// Pixels around a place that can change what becomes of it, a multiple of [`BLOCK`].
     pub fn reach(&self) -> usize {
         ENCODER_REACH + (self.sixteenth.len() - Depth::LEAST.encoder) * SIXTEENTH_REACH
+    }
+
+    /// Makes what `told` does to the features that leave the last blocks a part of the layers that they go to.
+    fn settle(&mut self, told: &Modulation) {
+        for layer in [&mut self.gate, &mut self.correction] {
+            let (scaled, shifted) = told.through(layer.weight.val());
+            layer.weight = Param::from_tensor(scaled.detach());
+            layer.bias = layer.bias.take().map(|bias| Param::from_tensor((bias.val() + shifted).detach()));
+        }
     }
 
     /// `[B, 3, H, W]`, values about zero, sides multiples of [`BLOCK`] → `[B, CHANNELS, H/16, W/16]`, unscaled.

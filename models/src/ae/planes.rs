@@ -49,13 +49,13 @@ impl Planes {
     /// Leaves what the picture's thumbnail does not tell of it, and returns that.
     pub fn take_thumbnail(&mut self) -> Thumbnail {
         let thumbnail = Thumbnail::of(&self.values, self.width, self.height);
-        thumbnail.take_from(&mut self.values, self.width, self.height);
+        thumbnail.take_from(&mut self.values, self.width);
         thumbnail
     }
 
     /// Adds a thumbnail of planes of this size.
     pub fn give_thumbnail(&mut self, thumbnail: &Thumbnail) {
-        thumbnail.give_to(&mut self.values, self.width, self.height);
+        thumbnail.give_to(&mut self.values, self.width);
     }
 
     /// Whether nothing is in them: the picture is of one colour, or its thumbnail tells all of it.

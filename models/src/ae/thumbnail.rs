@@ -4,6 +4,8 @@
 //! Values that are sent as they are have a power that grows with the root of their variance, so the slow changes of a
 //! picture, a few values a cell, would take a third of all power at low SNR. As bytes they take a hundredth of the symbols.
 
+use super::basis::BLOCK;
+
 /// Side of a cell, pixels.
 pub const CELL: usize = 64;
 /// Distance of two levels, in units of a picture from 0 to 1.
@@ -31,14 +33,15 @@ struct Between {
 }
 
 impl Between {
-    fn of(pixels: usize, cells: usize) -> Vec<Self> {
+    /// Those of the middles of `count` squares of `size` pixels.
+    fn of(count: usize, size: usize, cells: usize) -> Vec<Self> {
         let last = cells.saturating_sub(1);
-        let at = |pixel: usize| {
-            let place = ((pixel as f32 + 0.5) / CELL as f32 - 0.5).clamp(0.0, last as f32);
+        let at = |square: usize| {
+            let place = ((square as f32 + 0.5) * size as f32 / CELL as f32 - 0.5).clamp(0.0, last as f32);
             let before = place as usize;
             Self { before, after: (before + 1).min(last), share: place - before as f32 }
         };
-        (0..pixels).map(at).collect()
+        (0..count).map(at).collect()
     }
 
     fn mix(self, value: impl Fn(usize) -> f32) -> f32 {
@@ -76,18 +79,28 @@ impl Thumbnail {
     }
 
     /// Planes without it.
-    pub fn take_from(&self, planes: &mut [f32], width: usize, height: usize) {
-        self.apply(planes, width, height, -STEP);
+    pub fn take_from(&self, planes: &mut [f32], width: usize) {
+        self.apply(planes, width, 1, -STEP);
     }
 
     /// Planes with it again.
-    pub fn give_to(&self, planes: &mut [f32], width: usize, height: usize) {
-        self.apply(planes, width, height, STEP);
+    pub fn give_to(&self, planes: &mut [f32], width: usize) {
+        self.apply(planes, width, 1, STEP);
     }
 
-    /// Adds levels times `scale`, linear between the middles of the cells and constant beyond them.
-    fn apply(&self, planes: &mut [f32], width: usize, height: usize, scale: f32) {
-        let (columns, rows) = (Between::of(width, self.across), Between::of(height, self.down));
+    /// What it tells of each of `across` × `down` blocks of [`BLOCK`] pixels on the average, plane by plane.
+    pub fn of_blocks(&self, across: usize, down: usize) -> Vec<f32> {
+        // The middles of cells lie between blocks, so that within a block it changes evenly.
+        let mut planes = vec![0.0; 3 * across * down];
+        self.apply(&mut planes, across, BLOCK, STEP);
+        planes
+    }
+
+    /// Adds levels times `scale` to planes with `width` squares of `size` pixels in a row, linear between the middles of the
+    /// cells and constant beyond them.
+    fn apply(&self, planes: &mut [f32], width: usize, size: usize, scale: f32) {
+        let height = planes.len() / 3 / width.max(1);
+        let (columns, rows) = (Between::of(width, size, self.across), Between::of(height, size, self.down));
         let planes = planes.chunks_exact_mut((width * height).max(1));
         for (plane, levels) in planes.zip(self.levels.chunks_exact((self.across * self.down).max(1))) {
             for (line, row) in plane.chunks_exact_mut(width).zip(&rows) {
@@ -114,10 +127,17 @@ mod tests {
         let original = planes.clone();
         let thumbnail = Thumbnail::of(&planes, width, height);
         assert_eq!((thumbnail.across, thumbnail.down, thumbnail.levels.len()), (4, 3, 36));
-        thumbnail.take_from(&mut planes, width, height);
+        let blocks = thumbnail.of_blocks(width / BLOCK, height / BLOCK);
+        thumbnail.take_from(&mut planes, width);
+        let of_block = |planes: &[f32]| {
+            let of_row = |row: usize| &planes[row * width + 2 * BLOCK..][..BLOCK];
+            (BLOCK..2 * BLOCK).flat_map(of_row).sum::<f32>() / (BLOCK * BLOCK) as f32
+        };
+        let taken = of_block(&original) - of_block(&planes);
+        assert!((taken - blocks[width / BLOCK + 2]).abs() < 1e-5, "{taken}");
         let power = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>();
         assert!(power(&planes) < 0.06 * power(&original), "{} {}", power(&planes), power(&original));
-        thumbnail.give_to(&mut planes, width, height);
+        thumbnail.give_to(&mut planes, width);
         assert!(planes.iter().zip(&original).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 
@@ -127,7 +147,7 @@ mod tests {
             let mut planes = vec![0.0; 3 * width * height];
             let thumbnail = Thumbnail::of(&planes, width, height);
             assert_eq!(thumbnail, Thumbnail::flat(width, height));
-            thumbnail.take_from(&mut planes, width, height);
+            thumbnail.take_from(&mut planes, width);
             assert!(planes.iter().all(|&value| value == 0.0));
         }
     }

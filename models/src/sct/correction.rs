@@ -58,6 +58,7 @@ impl CorrectionNetwork {
             // The root of nothing has no slope, but what is left does not learn.
             estimate: known.estimate.clone() + left.clone().sqrt() * change,
             trust: (left * share).neg().add_scalar(1.0),
+            colour: known.colour.clone(),
         }
     }
 }
@@ -66,7 +67,7 @@ impl CorrectionNetwork {
 /// `variance`: that of each channel, `[CHANNELS]`.
 pub fn as_received(known: Known, variance: Tensor<1>) -> (Tensor<4>, Tensor<4>) {
     let variance = variance.reshape([1, CHANNELS, 1, 1]);
-    let Known { estimate, trust } = known;
+    let Known { estimate, trust, .. } = known;
     let received = estimate / trust.clone() * variance.clone().sqrt();
     let noise = trust.clone().neg().add_scalar(1.0) / trust * variance;
     (received, noise.clamp(0.0, UNKNOWN))
@@ -107,10 +108,10 @@ impl Correction {
         Ok(Self { network, variance, device })
     }
 
-    /// Repairs the values of a picture; `labels`: the class of each block, row by row, [`LABELS`] or more where it is not
-    /// known.
-    pub fn repair(&self, code: &mut Code, labels: &[u8]) -> Result<(), ModelError> {
-        check(code)?;
+    /// Repairs the values of a picture; `colours`: those that mean and thumbnail tell of the blocks, 0 to 1, plane by plane;
+    /// `labels`: the class of each block, row by row, [`LABELS`] or more where it is not known.
+    pub fn repair(&self, code: &mut Code, colours: &[f32], labels: &[u8]) -> Result<(), ModelError> {
+        check(code, colours)?;
         let (across, down) = (code.across, code.down);
         if labels.len() != across * down {
             return Err(ModelError::Internal(format!(
@@ -119,7 +120,7 @@ impl Correction {
             )));
         }
         let mut repaired = Code::unknown(CHANNELS, across, down);
-        for piece in pieces(code, &self.variance, &self.device) {
+        for piece in pieces(code, colours, &self.variance, &self.device) {
             let (rows, columns) = (piece.tile.rows, piece.tile.columns);
             let of_row = |row: usize| &labels[row * across + columns.start..][..columns.length];
             let seen: Vec<u8> = (rows.start..rows.start + rows.length).flat_map(of_row).copied().collect();
@@ -185,7 +186,7 @@ mod tests {
         let bytes = crate::ae::weights::to_bytes(&network).unwrap();
         let correction = Correction::with_weights(bytes, &VARIANCE, &device).unwrap();
         let (before, mut after) = (code(5, 3), code(5, 3));
-        correction.repair(&mut after, &[255; 15]).unwrap();
+        correction.repair(&mut after, &[0.5; 45], &[255; 15]).unwrap();
         let estimate = |code: &Code, at: usize| code.values[at] * 0.25 / (0.25 + code.variance[at]);
         for at in 0..before.values.len() {
             assert!((estimate(&before, at) - estimate(&after, at)).abs() < 0.01, "{at}");
@@ -201,7 +202,7 @@ mod tests {
             for at in (1..after.values.len()).step_by(7) {
                 after.variance[at] = 0.0;
             }
-            correction.repair(&mut after, &vec![3; across * down]).unwrap();
+            correction.repair(&mut after, &vec![0.5; 3 * across * down], &vec![3; across * down]).unwrap();
             let mut changed = 0;
             for at in 0..before.values.len() {
                 assert!(after.values[at].is_finite() && after.variance[at] >= 0.0);
@@ -229,7 +230,8 @@ mod tests {
                 part.values[to..to + length].copy_from_slice(&whole.values[from..from + length]);
                 part.variance[to..to + length].copy_from_slice(&whole.variance[from..from + length]);
             }
-            correction.repair(&mut part, &labels[rows.start * across..rows.end * across]).unwrap();
+            let colours = vec![0.5; 3 * rows.len() * across];
+            correction.repair(&mut part, &colours, &labels[rows.start * across..rows.end * across]).unwrap();
             part
         };
         let whole = repaired(0..down, &labels);
@@ -244,6 +246,7 @@ mod tests {
         }
         let other = repaired(40..100, &vec![255; across * down]);
         assert!(part.values.iter().zip(&other.values).any(|(a, b)| (a - b).abs() > 1e-3));
-        assert!(correction.repair(&mut code(3, 3), &[0; 8]).is_err());
+        assert!(correction.repair(&mut code(3, 3), &[0.5; 27], &[0; 8]).is_err());
+        assert!(correction.repair(&mut code(3, 3), &[0.5; 26], &[0; 9]).is_err());
     }
 }

@@ -61,12 +61,19 @@ impl Machine {
         Ok(Self { network, variance, device })
     }
 
-    /// Classifies the blocks of a picture of a size.
-    pub fn classify(&self, code: &Code, width: u32, height: u32) -> Result<Labels, ModelError> {
-        check(code)?;
+    /// Classifies the blocks of a picture of a size; `colours`: those that mean and thumbnail tell of the blocks, 0 to 1,
+    /// plane by plane.
+    pub fn classify(
+        &self,
+        code: &Code,
+        colours: &[f32],
+        width: u32,
+        height: u32,
+    ) -> Result<Labels, ModelError> {
+        check(code, colours)?;
         let blocks = code.across * code.down;
         let mut shares = vec![0.0; COUNT * blocks];
-        for piece in pieces(code, &self.variance, &self.device) {
+        for piece in pieces(code, colours, &self.variance, &self.device) {
             let found = values(softmax(self.network.forward(&piece.known), 1))?;
             piece.tile.keep(&found, &mut shares, code.across, 1);
         }
@@ -99,12 +106,15 @@ mod tests {
         for (across, down) in [(1, 1), (3, 7), (100, 2)] {
             let mut code = Code::unknown(CHANNELS, across, down);
             (code.values[0], code.variance[0]) = (f32::NAN, 0.1);
-            let found = machine.classify(&code, 16 * across as u32, 16 * down as u32).unwrap();
+            let colours = vec![0.5; 3 * across * down];
+            let found = machine.classify(&code, &colours, 16 * across as u32, 16 * down as u32).unwrap();
             // The likeliest of several is at least as likely as their mean.
             assert!(found.confidence().iter().all(|share| usize::from(*share) >= 255 / COUNT));
         }
-        assert!(machine.classify(&Code::unknown(CHANNELS, 0, 3), 1, 48).is_err());
-        assert!(machine.classify(&Code::unknown(CHANNELS, 2, 3), 16, 48).is_err());
+        let colours = [0.5; 18];
+        assert!(machine.classify(&Code::unknown(CHANNELS, 0, 3), &[], 1, 48).is_err());
+        assert!(machine.classify(&Code::unknown(CHANNELS, 2, 3), &colours, 16, 48).is_err());
+        assert!(machine.classify(&Code::unknown(CHANNELS, 2, 3), &colours[..6], 32, 48).is_err());
         assert!(Machine::with_weights(b"no weights".to_vec(), &[0.5; CHANNELS], &device).is_err());
     }
 }

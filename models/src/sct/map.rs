@@ -5,10 +5,10 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 1 | bits 0–3: version, 1; bit 4: 0 modular, 1 integrated; bit 5: 0 for people, 1 for a machine; bits 6–7: zero |
+//! | 1 | bits 0–3: version, 2; bit 4: 0 modular, 1 integrated; bit 5: 0 for people, 1 for a machine; bit 6: 1 with a thumbnail; bit 7: zero |
 //! | 1 | number of regions, 1 to 12 |
-//! | 7 each | regions of falling importance: class (255 for none); importance of a block over the picture's mean, 8 · log₂ + 128; mean red, green, blue; two bytes of the system, see below |
-//! | to the end | range coded: region of every block; of the integrated system, rate of every cell |
+//! | 7 each | regions of falling importance: class (255 for none); importance of a block over the picture's mean, 8 · log₂ + 128; mean red, green, blue, without what the thumbnail tells; two bytes of the system, see below |
+//! | to the end | range coded: region of every block; of the integrated system, rate of every cell; thumbnail (as in [`crate::ae::base`]) |
 //!
 //! The two bytes of a region are 255, 255 if it is not sent; else of the modular system the step of its quantiser, 0 to 127,
 //! and the number of its channels less one; of the integrated system its power, 256 · log₂, little endian as a signed number,
@@ -22,16 +22,20 @@ use semcast_common::intent::Purpose;
 
 use super::analysis::{Analysis, MAX_REGIONS, Region};
 use crate::ModelError;
+use crate::ae::base::{read_thumbnail, write_thumbnail};
+use crate::ae::basis::BLOCK;
 use crate::ae::network::CHANNELS;
 use crate::ae::rates::Grid;
+use crate::ae::thumbnail::Thumbnail;
 use crate::coder::{AdaptiveBit, Decoder, Encoder};
 
 /// Greatest number of a quantiser's step.
 pub const MAX_STEP: u8 = 127;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const INTEGRATED: u8 = 1 << 4;
 const FOR_MACHINE: u8 = 1 << 5;
+const WITH_THUMBNAIL: u8 = 1 << 6;
 const REGION_BYTES: usize = 7;
 const NO_CLASS: u8 = u8::MAX;
 const UNSENT: [u8; 2] = [255, 255];
@@ -66,7 +70,7 @@ pub struct MapRegion {
     pub class: Option<u8>,
     /// Importance of a block of it over the picture's mean, to an eighth of an octave.
     pub density: f32,
-    /// Mean colour.
+    /// Mean colour; if there is a thumbnail, less what that tells and about the mean colour of the picture.
     pub colour: [u8; 3],
     /// How it is sent.
     pub coding: Coding,
@@ -87,6 +91,8 @@ pub struct Map {
     pub rates: Vec<u8>,
     /// Whom the picture is for.
     pub purpose: Purpose,
+    /// The slow changes of the picture, unless the values tell them.
+    pub thumbnail: Option<Thumbnail>,
 }
 
 /// Which of the two systems a map is of.
@@ -133,7 +139,12 @@ impl Cells {
 
 impl Map {
     /// A map of regions of which nothing is said yet but what they are.
-    pub fn of(analysis: &Analysis, colours: &[[u8; 3]], purpose: Purpose) -> Self {
+    pub fn of(
+        analysis: &Analysis,
+        colours: &[[u8; 3]],
+        thumbnail: Option<Thumbnail>,
+        purpose: Purpose,
+    ) -> Self {
         let regions = analysis.regions.iter().zip(analysis.densities()).zip(colours);
         let region = |((region, density), &colour): ((&Region, f32), &[u8; 3])| MapRegion {
             class: region.class,
@@ -148,6 +159,7 @@ impl Map {
             regions: regions.map(region).collect(),
             rates: Vec::new(),
             purpose,
+            thumbnail,
         }
     }
 
@@ -169,7 +181,8 @@ impl Map {
     /// To bytes.
     pub fn to_bytes(&self, kind: Kind) -> Vec<u8> {
         let machine = if self.purpose == Purpose::Machine { FOR_MACHINE } else { 0 };
-        let mut bytes = vec![of_kind(kind) | machine];
+        let thumbnail = if self.thumbnail.is_some() { WITH_THUMBNAIL } else { 0 };
+        let mut bytes = vec![of_kind(kind) | machine | thumbnail];
         bytes.push(self.regions.len() as u8);
         for region in &self.regions {
             bytes.push(region.class.unwrap_or(NO_CLASS));
@@ -194,6 +207,9 @@ impl Map {
                 models.write(&mut encoder, usize::from(region), rate);
             }
         }
+        if let Some(thumbnail) = &self.thumbnail {
+            write_thumbnail(&mut encoder, thumbnail);
+        }
         bytes.extend(encoder.finish());
         bytes
     }
@@ -206,7 +222,7 @@ impl Map {
         };
         let expected = of_kind(kind);
         let count = usize::from(count);
-        if first & !FOR_MACHINE != expected || !(1..=MAX_REGIONS).contains(&count) {
+        if first & !(FOR_MACHINE | WITH_THUMBNAIL) != expected || !(1..=MAX_REGIONS).contains(&count) {
             return Err(wrong(format!(
                 "version {first} with {count} regions, not {expected} with 1 to {MAX_REGIONS}"
             )));
@@ -241,6 +257,7 @@ impl Map {
             regions: described.chunks_exact(REGION_BYTES).map(region).collect(),
             rates: Vec::new(),
             purpose: if first & FOR_MACHINE == 0 { Purpose::People } else { Purpose::Machine },
+            thumbnail: None,
         };
         let mut models = LabelModels::default();
         for block in 0..across * down {
@@ -254,6 +271,10 @@ impl Map {
                 let rate = models.read(&mut decoder, usize::from(region));
                 map.rates.push(rate.ok_or_else(|| wrong("rates that do not exist".into()))?);
             }
+        }
+        if first & WITH_THUMBNAIL != 0 {
+            let thumbnail = read_thumbnail(&mut decoder, across * BLOCK, down * BLOCK);
+            map.thumbnail = Some(thumbnail.ok_or_else(|| wrong("a thumbnail that makes no sense".into()))?);
         }
         Ok(map)
     }
@@ -430,7 +451,10 @@ pub(crate) mod tests {
             regions: (0..count).map(region).collect(),
             rates: Vec::new(),
             purpose: if count.is_multiple_of(2) { Purpose::Machine } else { Purpose::People },
+            thumbnail: (!count.is_multiple_of(3)).then(|| Thumbnail::flat(across * BLOCK, down * BLOCK)),
         };
+        let levels = map.thumbnail.iter_mut().flat_map(|thumbnail| &mut thumbnail.levels);
+        levels.enumerate().for_each(|(at, level)| *level = (at % 9) as i16 - 3);
         if kind == Kind::Integrated {
             map.rates = (0..map.cells().sizes.len()).map(|cell| (cell * 5 / 3 % 8) as u8).collect();
         }

@@ -12,13 +12,14 @@
 //!   a vector graphic.
 //! - [`map`], [`side`]: what the receiver must know first.
 //! - [`modular`]: values → bytes, by [`tables`]. [`integrated`]: values → symbols.
-//! - [`correction`]: what repairs lost regions at the receiver, from their [`surroundings`]. [`machine`]: what tells a machine what
-//!   the picture shows.
+//! - [`colour`]: which values tell the colour of a region of which no more is known. [`correction`]: what repairs lost regions
+//!   at the receiver, from their [`surroundings`]. [`machine`]: what tells a machine what the picture shows.
 //! - [`weights`]: the numbers.
 //!
 //! Y. Lyu et al.: Semantics-guided source and channel coding, paper 004 of the sources named in the README.
 
 pub mod analysis;
+pub mod colour;
 pub mod correction;
 pub mod graphic;
 pub mod importance;
@@ -42,10 +43,12 @@ use semcast_common::message::{
 };
 
 use crate::ae::adaptation::ASSUMED_DB;
+use crate::ae::base;
 use crate::ae::basis::BLOCK;
 use crate::ae::network::{CHANNELS, UNKNOWN};
 use crate::ae::planes::Planes;
-use crate::ae::transform::{Code, Convolutional, Transform};
+use crate::ae::thumbnail::Thumbnail;
+use crate::ae::transform::{Code, Convolutional, Transform, values};
 use crate::ae::weights::from_bytes;
 use crate::{Budget, Decoded, ModelError, OpenDevice, System, SystemOptions, check_origin};
 use analysis::Analysis;
@@ -63,6 +66,8 @@ pub use map::Kind;
 const MAP_IMPORTANCE: f32 = 1.25;
 /// How far blocks of a region are from its mean colour: part of a channel's variance.
 const COLOUR_ERROR: f32 = 0.3;
+/// A thumbnail takes at most one in so many of the symbols.
+const THUMBNAIL_SHARE: usize = 8;
 /// Rounds of fitting rates to a budget that the map takes a part of.
 const FITTING_ROUNDS: usize = 4;
 
@@ -71,6 +76,8 @@ pub struct Sct {
     kind: Kind,
     transform: Convolutional,
     tables: Tables,
+    /// Channels that tell colour.
+    colours: Vec<usize>,
     segmenter: Option<Segmenter>,
     correction: Option<Correction>,
     machine: Machine,
@@ -110,6 +117,10 @@ impl Sct {
         let bytes = weights::DEFAULT.to_vec();
         let digest = weights::digest(kind, &bytes);
         let network = from_bytes(bytes, &device.device).map_err(|error| unread("weights", error))?;
+        let colours = colour::channels(&network, &device.device);
+        let colours =
+            (0..).zip(values(colours)?).filter(|(_, tells)| *tells > 0.0).map(|(channel, _)| channel);
+        let colours = colours.collect();
         let tables = Tables::parse(tables::DEFAULT).map_err(|error| unread("tables", error))?;
         let segmenter = options.segmentation.open(device)?;
         let transform = Convolutional::new(network, device)?;
@@ -123,7 +134,7 @@ impl Sct {
         let machine =
             options.machine.as_ref().map_or_else(|| weights::MACHINE.to_vec(), |bytes| bytes.to_vec());
         let machine = Machine::with_weights(machine, transform.variance(), device)?;
-        Ok(Self { kind, transform, tables, segmenter, correction, machine, digest })
+        Ok(Self { kind, transform, tables, colours, segmenter, correction, machine, digest })
     }
 
     /// Picture → features of falling importance: the map, then the regions that are sent.
@@ -133,7 +144,8 @@ impl Sct {
         budget: Budget,
         intent: &Intent,
     ) -> Result<(Side, Vec<Feature>), ModelError> {
-        let (planes, mean) = Planes::of(picture, BLOCK);
+        let (mut planes, mean) = Planes::of(picture, BLOCK);
+        let thumbnail = self.take_thumbnail(&mut planes, budget);
         let side = Side { width: picture.width(), height: picture.height(), mean };
         let (across, down) = side.blocks();
         let values = self.transform.encode(&planes, mean, ASSUMED_DB, false)?.values;
@@ -146,7 +158,7 @@ impl Sct {
         }
         let colours = colours(&planes, mean, &analysis);
         let (map, payloads) = loop {
-            let mut map = Map::of(&analysis, &colours, intent.purpose);
+            let mut map = Map::of(&analysis, &colours, thumbnail.clone(), intent.purpose);
             let payloads = match self.kind {
                 Kind::Modular => self.modular(&values, &analysis, &sent, budget, &mut map),
                 Kind::Integrated => self.integrated(&values, &analysis, &sent, budget, &mut map),
@@ -174,6 +186,21 @@ impl Sct {
             }),
         );
         Ok((side, features))
+    }
+
+    /// Takes the thumbnail from a picture, unless the budget is so small that the values tell slow changes for less.
+    fn take_thumbnail(&self, planes: &mut Planes, budget: Budget) -> Option<Thumbnail> {
+        let thumbnail = Thumbnail::of(&planes.values, planes.width, planes.height);
+        let bytes = base::thumbnail_bytes(&thumbnail);
+        let (takes, of) = match self.kind {
+            Kind::Modular => (modular::cost_of(bytes, budget.costs_256[0]), budget.bytes),
+            Kind::Integrated => (budget.symbols_for(bytes, BASE_LEVEL), budget.symbols),
+        };
+        if THUMBNAIL_SHARE * takes > of {
+            return None;
+        }
+        thumbnail.take_from(&mut planes.values, planes.width);
+        Some(thumbnail)
     }
 
     fn modular(
@@ -332,8 +359,7 @@ impl Sct {
         let Some(map) = &known.map else { return Ok(()) };
         let code = &mut known.code;
         let blocks = code.across * code.down;
-        let colours: Vec<usize> = (0..CHANNELS).filter(|&channel| self.tables.predicted[channel]).collect();
-        let Some(&first) = colours.first() else { return Ok(()) };
+        let Some(&first) = self.colours.first() else { return Ok(()) };
         let bare: Vec<usize> =
             (0..blocks).filter(|&block| code.variance[first * blocks + block] >= UNKNOWN).collect();
         if bare.is_empty() {
@@ -341,7 +367,7 @@ impl Sct {
         }
         let planes = painted(map, known.side.mean);
         let values = self.transform.encode(&planes, known.side.mean, ASSUMED_DB, false)?.values;
-        for channel in colours {
+        for &channel in &self.colours {
             let variance = COLOUR_ERROR * self.transform.variance()[channel];
             for &block in &bare {
                 let at = channel * blocks + block;
@@ -357,14 +383,15 @@ impl Sct {
             (Some(correction), Some(map)) if known.damaged => {
                 let class = |&region: &u8| map.regions[usize::from(region)].class.unwrap_or(u8::MAX);
                 let labels: Vec<u8> = map.of_block.iter().map(class).collect();
-                correction.repair(&mut known.code, &labels)
+                let colours = known.colours();
+                correction.repair(&mut known.code, &colours, &labels)
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Every region in its colour, about a mean colour.
+/// Every region in its colour, about a mean colour; without a thumbnail.
 fn painted(map: &Map, mean: [u8; 3]) -> Planes {
     let mut planes = Planes::zeros(map.across * BLOCK, map.down * BLOCK);
     let area = planes.width * planes.height;
@@ -389,7 +416,7 @@ fn mark(map: &mut Map, sent: &[bool], coding: Coding) {
     }
 }
 
-/// The mean colour of each region.
+/// The mean colour of each region, about that of the picture.
 fn colours(planes: &Planes, mean: [u8; 3], analysis: &Analysis) -> Vec<[u8; 3]> {
     let area = planes.width * planes.height;
     let mut sums = vec![[0.0_f64; 3]; analysis.regions.len()];
@@ -403,7 +430,10 @@ fn colours(planes: &Planes, mean: [u8; 3], analysis: &Analysis) -> Vec<[u8; 3]> 
         }
     }
     let pixels = analysis.sizes().into_iter().map(|size| (size * BLOCK * BLOCK).max(1) as f64);
-    sums.iter().zip(pixels).map(|(sums, pixels)| sums.map(|sum| (sum / pixels).round() as u8)).collect()
+    sums.iter()
+        .zip(pixels)
+        .map(|(sums, pixels)| sums.map(|sum| (sum / pixels).round().clamp(0.0, 255.0) as u8))
+        .collect()
 }
 
 /// How far symbols can be trusted on average, 0 to 1.
@@ -413,6 +443,18 @@ fn mean_trust(noise_variance: &[f32]) -> f32 {
 }
 
 impl Known {
+    /// The colour that mean and thumbnail tell of each block, 0 to 1, plane by plane.
+    fn colours(&self) -> Vec<f32> {
+        let (across, down) = self.side.blocks();
+        let thumbnail = self.map.as_ref().and_then(|map| map.thumbnail.as_ref());
+        let mut colours =
+            thumbnail.map_or_else(|| vec![0.0; 3 * across * down], |told| told.of_blocks(across, down));
+        for (plane, mean) in colours.chunks_exact_mut(across * down).zip(self.side.mean) {
+            plane.iter_mut().for_each(|value| *value += f32::from(mean) / 255.0);
+        }
+        colours
+    }
+
     /// How much of what was sent arrived, each region counted by its importance.
     pub fn confidence(&self) -> f32 {
         let Some(map) = &self.map else { return 0.0 };
@@ -468,7 +510,8 @@ impl System for Sct {
         let mut known = self.known(received)?;
         if known.map.as_ref().is_some_and(|map| map.purpose == Purpose::Machine) {
             self.paint(&mut known)?;
-            let labels = self.machine.classify(&known.code, known.side.width, known.side.height)?;
+            let Side { width, height, .. } = known.side;
+            let labels = self.machine.classify(&known.code, &known.colours(), width, height)?;
             let sum: u64 = labels.confidence().iter().map(|&share| u64::from(share)).sum();
             let confidence = sum as f32 / (255 * labels.confidence().len()) as f32;
             return Ok(Decoded { content: Content::Labels(labels), confidence });
@@ -483,6 +526,9 @@ impl System for Sct {
                 self.correct(&mut known)?;
                 self.transform.decode(&known.code, known.side.mean, &mut planes)?;
             }
+        }
+        if let Some(thumbnail) = known.map.as_ref().and_then(|map| map.thumbnail.as_ref()) {
+            planes.give_thumbnail(thumbnail);
         }
         let side = &known.side;
         let picture = planes.to_picture(side.width, side.height, side.mean)?;

@@ -1,7 +1,7 @@
 //! What is known of a block and of the blocks around it: the trunk of the receiver's small networks.
 //!
 //! ```text
-//! estimate, trust, label ─ 1×1 ─ 3×3 ─ 3×3 (2) ─ 3×3 (4) ─ 3×3 (8) ─ 3×3 ─ 3×3 ─► features
+//! estimate, trust, colour, label ─ 1×1 ─ 3×3 ─ 3×3 (2) ─ 3×3 (4) ─ 3×3 (8) ─ 3×3 ─ 3×3 ─► features
 //! ```
 //!
 //! In brackets the dilation: a place sees [`REACH`] blocks around it for the price of six. Every 3 × 3 convolution is beside an
@@ -35,15 +35,22 @@ pub struct Known {
     pub estimate: Tensor<4>,
     /// What a received value counts in it, 0 to 1: one less the variance that is left.
     pub trust: Tensor<4>,
+    /// The colour that mean and thumbnail tell of each block, 0 to 1, `[B, 3, h, w]`.
+    pub colour: Tensor<4>,
 }
 
 impl Known {
     /// From received values and their noise variances; `variance`: that of each channel over natural pictures, `[CHANNELS]`.
     /// As the decoder of [`crate::ae::network`] does it.
-    pub fn of(received: Tensor<4>, noise_variance: Tensor<4>, variance: Tensor<1>) -> Self {
+    pub fn of(
+        received: Tensor<4>,
+        noise_variance: Tensor<4>,
+        variance: Tensor<1>,
+        colour: Tensor<4>,
+    ) -> Self {
         let variance = variance.reshape([1, CHANNELS, 1, 1]);
         let trust = variance.clone() / (variance.clone() + noise_variance);
-        Self { estimate: received * trust.clone() / variance.sqrt(), trust }
+        Self { estimate: received * trust.clone() / variance.sqrt(), trust, colour }
     }
 }
 
@@ -69,14 +76,16 @@ impl Surroundings {
                 .init(device)
         };
         Self {
-            enter: convolution(2 * CHANNELS + labels, WIDTH, 1, 1, device),
+            enter: convolution(2 * CHANNELS + 3 + labels, WIDTH, 1, 1, device),
             layers: DILATIONS.map(dilated).into(),
         }
     }
 
     /// What is known, and the label of each block as one of `labels` channels → `[B, WIDTH, h, w]`.
     pub fn forward(&self, known: &Known, labels: Option<Tensor<4>>) -> Tensor<4> {
-        let mut seen = vec![known.estimate.clone(), known.trust.clone()];
+        // About zero, and of the size of the others.
+        let colour = known.colour.clone().sub_scalar(0.5).mul_scalar(4.0);
+        let mut seen = vec![known.estimate.clone(), known.trust.clone(), colour];
         seen.extend(labels);
         let mut hidden = convolve(&self.enter, Tensor::cat(seen, 1), None, true);
         for layer in &self.layers {
@@ -112,28 +121,31 @@ pub struct Piece {
     pub known: Known,
 }
 
-/// The pieces of a picture's values, so that memory does not grow with the picture.
+/// The pieces of a picture's values, so that memory does not grow with the picture. `colours`: those of the blocks, 0 to 1,
+/// plane by plane.
 pub fn pieces<'a>(
     code: &'a Code,
+    colours: &'a [f32],
     variance: &'a Tensor<1>,
     device: &'a Device,
 ) -> impl Iterator<Item = Piece> + 'a {
     tiles(code.across, code.down, CORE_BLOCKS, REACH).into_iter().map(move |tile| {
         let Tile { rows, columns } = tile;
-        let shape = [1, CHANNELS, rows.length, columns.length];
-        let tensor = |from: &[f32], missing: f32| {
-            let window = window(from, missing, code, &tile);
+        let tensor = |from: &[f32], channels: usize, missing: f32| {
+            let window = window(from, channels, missing, code, &tile);
+            let shape = [1, channels, rows.length, columns.length];
             Tensor::<4>::from_data(TensorData::new(window, shape), device)
         };
-        let (received, noise) = (tensor(&code.values, 0.0), tensor(&code.variance, UNKNOWN));
-        Piece { tile, known: Known::of(received, noise, variance.clone()) }
+        let received = tensor(&code.values, CHANNELS, 0.0);
+        let noise = tensor(&code.variance, CHANNELS, UNKNOWN);
+        Piece { tile, known: Known::of(received, noise, variance.clone(), tensor(colours, 3, 0.5)) }
     })
 }
 
-fn window(from: &[f32], missing: f32, code: &Code, tile: &Tile) -> Vec<f32> {
+fn window(from: &[f32], channels: usize, missing: f32, code: &Code, tile: &Tile) -> Vec<f32> {
     let Tile { rows, columns } = tile;
-    let mut window = Vec::with_capacity(CHANNELS * rows.length * columns.length);
-    for channel in 0..CHANNELS {
+    let mut window = Vec::with_capacity(channels * rows.length * columns.length);
+    for channel in 0..channels {
         for row in rows.start..rows.start + rows.length {
             let start = (channel * code.down + row) * code.across + columns.start;
             // What is no number is not known.
@@ -144,9 +156,17 @@ fn window(from: &[f32], missing: f32, code: &Code, tile: &Tile) -> Vec<f32> {
     window
 }
 
-/// Refuses values that are not those of a picture.
-pub fn check(code: &Code) -> Result<(), ModelError> {
+/// Refuses values and colours that are not those of a picture.
+pub fn check(code: &Code, colours: &[f32]) -> Result<(), ModelError> {
     let wanted = CHANNELS * code.across * code.down;
+    if colours.len() != 3 * code.across * code.down {
+        return Err(ModelError::Internal(format!(
+            "{} colour values for {} × {} blocks of 3",
+            colours.len(),
+            code.across,
+            code.down
+        )));
+    }
     if wanted == 0 || code.values.len() != wanted || code.variance.len() != wanted {
         return Err(ModelError::Internal(format!(
             "{} values and {} variances for {} × {} blocks of {CHANNELS}, of which there must be one at least",

@@ -203,11 +203,16 @@ fn selective_mode_sends_less_and_paints_the_rest() {
         // What was not sent has about the colour that the map tells.
         for (region, told) in map.regions.iter().enumerate().filter(|(_, told)| told.coding == Coding::Unsent)
         {
+            let blocks = map.across * map.down;
+            let slow = map.thumbnail.as_ref().map(|told| told.of_blocks(map.across, map.down));
+            let slow =
+                |block: usize| slow.as_ref().map_or(0.0, |slow| 255.0 * f64::from(slow[blocks + block]));
             let (mut sum, mut count) = (0.0, 0.0);
             for y in 0..240 {
                 for x in 0..320 {
-                    if usize::from(map.of_block[y / BLOCK * map.across + x / BLOCK]) == region {
-                        sum += f64::from(arrived.rgb()[3 * (y * 320 + x) + 1]);
+                    let block = y / BLOCK * map.across + x / BLOCK;
+                    if usize::from(map.of_block[block]) == region {
+                        sum += f64::from(arrived.rgb()[3 * (y * 320 + x) + 1]) - slow(block);
                         count += 1.0;
                     }
                 }
@@ -341,7 +346,7 @@ fn integers_are_read_bit_for_bit() {
     }
     assert!(count > 3000, "{count}");
     let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hash, "6c21b735d15bb9b0");
+    assert_eq!(hash, "92e3de489819960b");
 }
 
 proptest! {

@@ -132,7 +132,8 @@ fn key(files: &[(u32, PathBuf)]) -> Result<[u8; KEY], TrainingError> {
 }
 
 fn make(files: &[(u32, PathBuf)], path: &Path, key: &[u8; KEY]) -> Result<(), TrainingError> {
-    let fresh = path.with_extension("new");
+    // A name of its own: others may make the same pack at the same time.
+    let fresh = path.with_extension(format!("new-{}", std::process::id()));
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(TrainingError::io(folder))?;
     }

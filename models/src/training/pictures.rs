@@ -61,10 +61,17 @@ impl Crops {
     }
 
     /// The same without the crops' thumbnails: what the network of `ae` is given.
-    pub fn without_thumbnails(mut self) -> Self {
+    pub fn without_thumbnails(self) -> Self {
+        self.without_thumbnails_where(|| true)
+    }
+
+    /// The same without the thumbnails of those groups of which `taken`, asked once a group, says so.
+    pub fn without_thumbnails_where(mut self, mut taken: impl FnMut() -> bool) -> Self {
         let side = self.side;
-        for crop in self.values.chunks_exact_mut(3 * side * side) {
-            Thumbnail::of(crop, side, side).take_from(crop, side, side);
+        for group in self.values.chunks_exact_mut(GROUP * 3 * side * side).filter(|_| taken()) {
+            for crop in group.chunks_exact_mut(3 * side * side) {
+                Thumbnail::of(crop, side, side).take_from(crop, side);
+            }
         }
         self
     }

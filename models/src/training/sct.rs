@@ -26,6 +26,7 @@ use super::channel::Setting;
 use super::pictures::{Crops, GROUP, Pictures};
 use super::run::psnr_db;
 use super::task::{Figure, Outcome, Task};
+use crate::ae::adaptation::ASSUMED_DB;
 use crate::ae::basis::BLOCK;
 use crate::ae::network::Network;
 use crate::ae::weights;
@@ -36,10 +37,10 @@ use sending::Batch;
 
 /// How often regions are lost.
 const CHANCES: Chances = Chances { damaged: 0.35, lost: 0.3 };
-/// Nothing is lost.
-const UNDAMAGED: Chances = Chances { damaged: 0.0, lost: 0.0 };
 /// Complex symbols a block and SNRs in dB at which held-out pictures are sent: bandwidth ratios of 1/48, 1/16 and 1/6.
 const VALIDATIONS: [(usize, f32); 4] = [(16, 1.0), (48, 1.0), (128, 1.0), (48, 10.0)];
+/// Logarithms to base 2 of the steps by which they are quantised.
+const VALIDATION_LOG_STEPS: [f32; 2] = [0.5, -1.0];
 /// Side of the held-out crops, pixels.
 const VALIDATION_SIDE: usize = 192;
 /// Held-out crops at most.
@@ -110,7 +111,7 @@ impl Task for Sct {
         format!(
             "The network of `ae`, trained further to look right to people, for `sct-integrated` and `sct-modular`: {encoder}. \
              Loss: {error} · ln(mean square error) + {perceptual} · LPIPS (SqueezeNet) + {adversarial} · adversarial; \
-             random rates, powers and losses of whole regions; a quarter of the crops quantised instead of noisy."
+             random rates, powers and losses of whole regions; two fifths of the crops quantised instead of noisy."
         )
     }
 
@@ -123,7 +124,8 @@ impl Task for Sct {
     }
 
     fn start(&self, pictures: &Pictures, seed: u64, device: &Device) -> Result<Self::Network, TrainingError> {
-        Ok(Opposed::new(self.start.start(pictures, seed, device)?, device))
+        let network = self.start.start(pictures, seed, device)?.settled(f32::from(ASSUMED_DB));
+        Ok(Opposed::new(network, device))
     }
 
     fn parameters(&self, network: &Self::Network) -> usize {
@@ -142,36 +144,40 @@ impl Task for Sct {
     fn run(&self, network: &Self::Network, batch: &Batch, device: &Device) -> Outcome {
         let constants = device.clone().inner();
         let arrived = self.transmit(&network.network, batch, device);
-        let (pictures, means) = (batch.pictures(&constants), batch.means(&constants));
+        let (pictures, told) = (batch.pictures(&constants), batch.told(&constants));
         let errors = batch.errors(arrived.clone(), pictures.clone());
-        let loss = self.judge.loss(
-            &network.discriminator,
-            pictures + means.clone(),
-            arrived + means,
-            errors.clone(),
-        );
+        let loss =
+            self.judge.loss(&network.discriminator, pictures + told.clone(), arrived + told, errors.clone());
         Outcome { loss, errors }
     }
 
     fn validate(&self, network: &Self::Network, pictures: &Pictures, device: &Device) -> Vec<Figure> {
-        let sent = VALIDATIONS.map(|(symbols, snr_db)| {
-            let crops = held_out(pictures, VALIDATION_SIDE, VALIDATION_CROPS / GROUP);
+        let crops = || held_out(pictures, VALIDATION_SIDE, VALIDATION_CROPS / GROUP);
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut all = Vec::new();
+        for (symbols, snr_db) in VALIDATIONS {
             let setting = Setting { adaptation: 0.7, ..Setting::awgn(symbols, snr_db) };
-            let batch = Batch::over(crops, setting, UNDAMAGED, &mut StdRng::seed_from_u64(7));
+            let batch = Batch::over(crops(), setting, Chances::NONE, &mut StdRng::seed_from_u64(7));
+            all.push((format!("at_{snr_db}_db_{symbols}_symbols"), batch));
+        }
+        for log_step in VALIDATION_LOG_STEPS {
+            let batch = Batch::quantised(crops(), log_step.exp2(), &mut rng);
+            all.push((format!("quantised_by_2^{log_step}"), batch));
+        }
+        let figures = |(name, batch): (String, Batch)| {
             let arrived = self.transmit(&network.network, &batch, device);
             let [psnr, lpips] = figures(&self.judge.lpips, &batch, arrived, device);
-            let name = |what: &str| format!("{what}_at_{snr_db}_db_{symbols}_symbols");
-            [(name("psnr_db"), psnr), (name("lpips"), lpips)]
-        });
-        sent.into_iter().flatten().collect()
+            [(format!("psnr_db_{name}"), psnr), (format!("lpips_{name}"), lpips)]
+        };
+        all.into_iter().flat_map(figures).collect()
     }
 
     fn strip(&self, network: &Self::Network, pictures: &Pictures, device: &Device) -> Option<Picture> {
         let crops = || held_out(pictures, 128, STRIP_GROUPS);
-        let mut rows = vec![crops().values];
+        let mut rows = vec![crops().without_thumbnails().values];
         for (symbols, snr_db) in VALIDATIONS {
             let setting = Setting { adaptation: 0.7, ..Setting::awgn(symbols, snr_db) };
-            let batch = Batch::over(crops(), setting, UNDAMAGED, &mut StdRng::seed_from_u64(7));
+            let batch = Batch::over(crops(), setting, Chances::NONE, &mut StdRng::seed_from_u64(7));
             let arrived = self.transmit(&network.network, &batch, device);
             rows.push(arrived.into_data().iter::<f32>().collect());
         }
@@ -184,7 +190,11 @@ impl Task for Sct {
     }
 
     fn load(&self, bytes: Vec<u8>, device: &Device) -> Result<Self::Network, String> {
-        Ok(Opposed::new(weights::from_bytes(bytes, device)?, device))
+        // Training may also begin with the weights of `ae`, whose encoder is told the SNR.
+        let network = weights::adaptive_from_bytes(bytes.clone(), device)
+            .map(|network| network.settled(f32::from(ASSUMED_DB)))
+            .or_else(|_| weights::from_bytes(bytes, device))?;
+        Ok(Opposed::new(network, device))
     }
 }
 
@@ -204,10 +214,10 @@ fn held_out(pictures: &Pictures, wanted: usize, groups: usize) -> Crops {
 
 /// Mean PSNR in dB and mean LPIPS of crops that arrived.
 fn figures(lpips: &Lpips, batch: &Batch, arrived: Tensor<4>, device: &Device) -> [f64; 2] {
-    let (pictures, means) = (batch.pictures(device), batch.means(device));
+    let (pictures, told) = (batch.pictures(device), batch.told(device));
     let errors: Vec<f32> =
         batch.errors(arrived.clone(), pictures.clone()).into_data().iter::<f32>().collect();
-    let distances = lpips.between(pictures + means.clone(), (arrived + means).clamp(0.0, 1.0));
+    let distances = lpips.between(pictures + told.clone(), (arrived + told).clamp(0.0, 1.0));
     let mean: f32 = distances.mean().into_scalar();
     [psnr_db(&errors), f64::from(mean)]
 }

@@ -26,8 +26,8 @@ use crate::sct::tables::{Counts, LEAST_EXPONENT, PER_OCTAVE, Tables};
 use crate::sct::weights;
 use crate::{ModelError, OpenDevice};
 
-/// Steps at which values are counted: those of pictures between some 25 and 45 dB.
-const STEPS: std::ops::RangeInclusive<u8> = 32..=76;
+/// Steps at which values are counted: those of pictures between some 22 and 42 dB.
+const STEPS: std::ops::RangeInclusive<u8> = 40..=92;
 /// Distance of these steps.
 const STEP_BY: usize = 4;
 /// A channel is predicted if that leaves less than this of its variance.
@@ -78,10 +78,11 @@ pub fn train(options: &Options, device: &OpenDevice) -> Result<PathBuf, Training
     while coded.len() < options.crops {
         let crops = pictures.crops(1, options.side, &mut rng);
         for values in crops.values.chunks_exact(3 * area).take(GROUP) {
-            let planes = Planes { width: options.side, height: options.side, values: values.to_vec() };
-            let values = transform.encode(&planes, [0; 3], ASSUMED_DB, false).map_err(failed)?.values;
+            let mut planes = Planes { width: options.side, height: options.side, values: values.to_vec() };
             let side = options.side as u32;
             let crop = planes.to_picture(side, side, [128; 3]).map_err(failed)?;
+            planes.take_thumbnail();
+            let values = transform.encode(&planes, [0; 3], ASSUMED_DB, false).map_err(failed)?.values;
             let entropy = entropy(&values, transform.variance(), values.len() / CHANNELS);
             // As pictures of which nobody knows what they show.
             let analysis = analyse(&crop, &entropy, &Intent::default(), None).map_err(failed)?;

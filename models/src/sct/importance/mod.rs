@@ -70,7 +70,8 @@ pub fn entropy(values: &[f32], variance: &[f32], blocks: usize) -> Vec<f32> {
 
 /// The [`entropy`] of each block of a picture as a transform sees it.
 pub fn entropy_of(picture: &Picture, transform: &dyn Transform) -> Result<Vec<f32>, ModelError> {
-    let (planes, mean) = Planes::of(picture, BLOCK);
+    let (mut planes, mean) = Planes::of(picture, BLOCK);
+    planes.take_thumbnail();
     let values = transform.encode(&planes, mean, ASSUMED_DB, false)?.values;
     Ok(entropy(&values, transform.variance(), planes.width / BLOCK * (planes.height / BLOCK)))
 }

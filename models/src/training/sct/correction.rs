@@ -3,7 +3,7 @@
 //! are.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use semcast_common::content::Picture;
@@ -21,6 +21,7 @@ use super::{figures, held_out, side};
 use crate::ae::network::{CHANNELS, Network};
 use crate::ae::weights;
 use crate::metrics::Lpips;
+use crate::sct::colour;
 use crate::sct::correction::{CorrectionNetwork, LABELS, as_received, from_bytes};
 use crate::sct::surroundings::{Known, one_hot};
 
@@ -32,10 +33,6 @@ const UNLABELLED: f64 = 0.5;
 const LIKELIHOOD: f64 = 0.05;
 /// Variance left of a channel that tells the colour of a lost block, in units of the channel's: its region's mean is known.
 const COLOUR_ERROR: f32 = 0.3;
-/// A channel tells colour if the square of its mean over a picture of one colour is more than this share of its variance.
-const COLOUR_SHARE: f32 = 0.5;
-/// How far the colours are from grey by which such channels are found: about the standard deviation of pictures.
-const COLOUR: f32 = 0.2;
 /// Least variance left, in units of that of the channel, that the likelihood counts.
 const LEAST_LEFT: f32 = 1.0e-3;
 /// SNRs in dB at which held-out pictures are sent with losses, 48 symbols a block.
@@ -66,19 +63,6 @@ fn unlabelled(batch: Batch) -> LabelledBatch {
     LabelledBatch { labels: vec![UNKNOWN_LABEL; blocks], batch }
 }
 
-/// Finds the channels that tell colour.
-fn colours(codec: &Network, device: &Device) -> Tensor<4> {
-    let side = 96;
-    // One colour each: grey, red against blue, green against both.
-    let of = |colour: [f32; 3]| colour.map(|value| vec![COLOUR * value; side * side]).concat();
-    let values = [[1.0, 1.0, 1.0], [1.2, 0.0, -1.2], [-0.7, 1.4, -0.7]].map(of).concat();
-    let pictures = Tensor::<4>::from_data(TensorData::new(values, [3, 3, side, side]), device);
-    let middle = codec.encoder.forward(pictures).slice([0..3, 0..CHANNELS, 2..4, 2..4]);
-    let squares = middle.mean_dim(2).mean_dim(3).square().max_dim(0);
-    let variance = codec.decoder.log_variance().exp().reshape([1, CHANNELS, 1, 1]);
-    (squares / variance).greater_elem(COLOUR_SHARE).float()
-}
-
 impl TrainedCorrection {
     /// For a codec, whose weight file is given; `lpips` and `codec` on the device that is trained on. Without `labels`, the
     /// correction learns to do without.
@@ -94,13 +78,13 @@ impl TrainedCorrection {
         // The same bounds as for the codec.
         super::super::ae::Ae::new(batch, crop)?;
         let codec = weights::from_bytes(codec, device).map_err(TrainingError::Setting)?;
-        let colours = colours(&codec, device);
+        let colours = colour::channels(&codec, device);
         Ok(Self { codec, judge: Judge { lpips, weights: loss }, labels, colours, batch, crop })
     }
 
     fn labelled(&self, batch: Batch) -> LabelledBatch {
         match &self.labels {
-            Some(labels) => LabelledBatch { labels: labels.of(&batch.crops), batch },
+            Some(labels) => LabelledBatch { labels: labels.of(&batch.whole, batch.crops.side), batch },
             None => unlabelled(batch),
         }
     }
@@ -112,7 +96,7 @@ impl TrainedCorrection {
         let Received { values: received, variance: noise } =
             batch.send(values.clone(), variance.clone(), device);
         let spread = variance.clone().sqrt().reshape([1, CHANNELS, 1, 1]);
-        let mut known = Known::of(received, noise, variance);
+        let mut known = Known::of(received, noise, variance, batch.colours(device));
         // Of a lost block, the map still tells the colour of its region.
         let told = batch.lost(device) * self.colours.clone();
         let painted = self.codec.encoder.forward(batch.painted(device)) / spread.clone();
@@ -198,14 +182,10 @@ impl Task for TrainedCorrection {
         let uncertain = known.trust.neg().add_scalar(1.0).greater_elem(LEAST_LEFT).float();
         let likelihood = ((squares / left.clone() + left.log()) * uncertain).mean();
         let arrived = self.decode(repaired);
-        let (pictures, means) = (sent.pictures(&constants), sent.means(&constants));
+        let (pictures, told) = (sent.pictures(&constants), sent.told(&constants));
         let errors = sent.errors(arrived.clone(), pictures.clone());
-        let judged = self.judge.loss(
-            &network.discriminator,
-            pictures + means.clone(),
-            arrived + means,
-            errors.clone(),
-        );
+        let judged =
+            self.judge.loss(&network.discriminator, pictures + told.clone(), arrived + told, errors.clone());
         Outcome { loss: judged + likelihood.mul_scalar(LIKELIHOOD), errors }
     }
 

@@ -2,7 +2,6 @@
 
 use semcast_common::content::Picture;
 
-use super::super::pictures::{Crops, GROUP};
 use crate::ae::basis::BLOCK;
 use crate::sct::segmentation::Segmenter;
 
@@ -11,8 +10,9 @@ pub const UNKNOWN_LABEL: u8 = u8::MAX;
 
 /// Tells what blocks show.
 pub trait Labels: Sync {
-    /// The class of each block of 16 × 16 pixels, row by row of each crop; [`UNKNOWN_LABEL`] where it cannot tell.
-    fn of(&self, crops: &Crops) -> Vec<u8>;
+    /// The class of each block of 16 × 16 pixels, row by row of each crop; [`UNKNOWN_LABEL`] where it cannot tell. Crops are
+    /// of `side` × `side` pixels, values of 0 to 1, plane by plane.
+    fn of(&self, crops: &[f32], side: usize) -> Vec<u8>;
 }
 
 /// What a segmentation network says.
@@ -28,12 +28,11 @@ impl Taught {
 }
 
 impl Labels for Taught {
-    fn of(&self, crops: &Crops) -> Vec<u8> {
-        let (side, area) = (crops.side, crops.side * crops.side);
+    fn of(&self, crops: &[f32], side: usize) -> Vec<u8> {
+        let area = side * side;
         let mut labels = Vec::new();
-        for (index, crop) in crops.values.chunks_exact(3 * area).enumerate() {
-            let mean = crops.means[index / GROUP];
-            let value = |at: usize, plane: usize| 255.0 * (crop[plane * area + at] + mean[plane]);
+        for crop in crops.chunks_exact(3 * area) {
+            let value = |at: usize, plane: usize| 255.0 * crop[plane * area + at];
             let rgb = (0..area).flat_map(|at| [0, 1, 2].map(|plane| value(at, plane).round() as u8));
             let found = Picture::new(side as u32, side as u32, rgb.collect())
                 .ok()

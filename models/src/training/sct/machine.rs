@@ -16,10 +16,10 @@ use super::super::TrainingError;
 use super::super::channel::Setting;
 use super::super::pictures::{GROUP, Pictures};
 use super::super::task::{Figure, Outcome, Task};
+use super::held_out;
 use super::labels::Labels;
 use super::regions::Chances;
 use super::sending::{Batch, Received};
-use super::{UNDAMAGED, held_out};
 use crate::ae::network::Network;
 use crate::ae::weights;
 use crate::sct::machine::{MachineNetwork, from_bytes};
@@ -75,7 +75,7 @@ impl TrainedMachine {
     }
 
     fn labelled(&self, batch: Batch) -> LabelledBatch {
-        let labels = self.labels.of(&batch.crops);
+        let labels = self.labels.of(&batch.whole, batch.crops.side);
         LabelledBatch { batch, labels }
     }
 
@@ -84,7 +84,7 @@ impl TrainedMachine {
         let values = self.codec.encoder.forward(batch.pictures(device));
         let variance = self.codec.decoder.log_variance().exp();
         let Received { values, variance: noise } = batch.send(values, variance.clone(), device);
-        network.forward(&Known::of(values, noise, variance))
+        network.forward(&Known::of(values, noise, variance, batch.colours(device)))
     }
 
     /// Share of the blocks of each group of crops whose class is not that of the teacher, of those that have one.
@@ -166,7 +166,8 @@ impl Task for TrainedMachine {
         let figure = |(symbols, snr_db): (usize, f32)| {
             let setting = Setting { adaptation: 0.7, ..Setting::awgn(symbols, snr_db) };
             let crops = held_out(pictures, self.crop, VALIDATION_GROUPS);
-            let batch = self.labelled(Batch::over(crops, setting, UNDAMAGED, &mut StdRng::seed_from_u64(7)));
+            let batch =
+                self.labelled(Batch::over(crops, setting, Chances::NONE, &mut StdRng::seed_from_u64(7)));
             let mistakes = self.mistakes(self.classify(network, &batch.batch, device), &batch);
             let mean = mistakes.iter().map(|&share| f64::from(share)).sum::<f64>() / mistakes.len() as f64;
             (format!("agreement_at_{snr_db}_db_{symbols}_symbols"), 1.0 - mean)

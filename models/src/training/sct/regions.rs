@@ -32,6 +32,11 @@ pub struct Chances {
     pub lost: f64,
 }
 
+impl Chances {
+    /// Nothing is lost.
+    pub const NONE: Self = Self { damaged: 0.0, lost: 0.0 };
+}
+
 /// The region of each of `side` × `side` blocks, row by row, and how many regions there are.
 fn partition(side: usize, rng: &mut StdRng) -> (Vec<usize>, usize) {
     let count = rng.random_range(1..=MOST.min(side * side));

@@ -10,21 +10,25 @@ use super::super::pictures::{Crops, GROUP, Pictures};
 use super::regions::{self, Chances, Regions};
 use crate::ae::basis::BLOCK;
 use crate::ae::network::{CHANNELS, UNKNOWN};
-use crate::ae::rates::gain;
+use crate::ae::rates::{RATES, gain};
 use crate::sct::modular::{NOISE, ROUNDING};
 
 /// Side of a cell of one rate, blocks: about what a picture of 768 × 512 pixels has.
 const CELL: usize = 4;
 /// Share of the groups whose values are quantised, and of those of which only the channels that would be sent as symbols arrive.
-const QUANTISED: f64 = 0.25;
-const CUT: f64 = 0.3;
-/// Range of the logarithm to base 2 of the step of a coefficient: pictures vary over a range of one.
-const LOG_STEP: std::ops::Range<f32> = -4.5..-0.5;
+const QUANTISED: f64 = 0.4;
+const CUT: f64 = 0.15;
+/// Share of the groups whose thumbnails travel by themselves, as they do unless symbols are few.
+const THUMBNAILS: f64 = 0.85;
+/// Range of the logarithm to base 2 of the step of a coefficient: from some 37 dB down to what is sent at CBR 1/48.
+const LOG_STEP: std::ops::Range<f32> = -3.2..1.2;
 
 /// Crops and what the link does to them.
 pub struct Batch {
-    /// The crops.
+    /// What the encoder gets: the crops less what the map tells of them.
     pub crops: Crops,
+    /// The crops as they are, values of 0 to 1.
+    pub whole: Vec<f32>,
     channel: Draw,
     /// Of quantised blocks, the step of their coefficients; zero for analog ones.
     steps: Vec<f32>,
@@ -50,23 +54,34 @@ impl Batch {
         let steps: Vec<f32> = (0..groups)
             .map(|_| if rng.random_bool(QUANTISED) { rng.random_range(LOG_STEP).exp2() } else { 0.0 })
             .collect();
-        Self::with_steps(crops, &settings, &steps, chances, rng)
+        Self::with_steps(crops, THUMBNAILS, &settings, &steps, chances, rng)
     }
 
     /// Crops over one link, analog, some regions lost.
     pub fn over(crops: Crops, setting: Setting, chances: Chances, rng: &mut StdRng) -> Self {
         let groups = crops.groups;
-        Self::with_steps(crops, &vec![setting; groups], &vec![0.0; groups], chances, rng)
+        Self::with_steps(crops, 1.0, &vec![setting; groups], &vec![0.0; groups], chances, rng)
     }
 
-    /// `steps`: for each group, that of its coefficients; zero for analog values.
+    /// Crops whose coefficients are quantised by a step, of which all arrive that would be written.
+    pub fn quantised(crops: Crops, step: f32, rng: &mut StdRng) -> Self {
+        let groups = crops.groups;
+        let settings = vec![Setting::awgn(RATES[RATES.len() - 1], 0.0); groups];
+        Self::with_steps(crops, 1.0, &settings, &vec![step; groups], Chances::NONE, rng)
+    }
+
+    /// `thumbnails`: share of the groups whose thumbnails travel by themselves; `steps`: for each group, that of its
+    /// coefficients; zero for analog values.
     fn with_steps(
         crops: Crops,
+        thumbnails: f64,
         settings: &[Setting],
         steps: &[f32],
         chances: Chances,
         rng: &mut StdRng,
     ) -> Self {
+        let whole = crops.whole();
+        let crops = crops.without_thumbnails_where(|| rng.random_bool(thumbnails));
         let places = crops.side / BLOCK;
         let Regions { blocks, of_block } =
             regions::draw(settings, &crops.activity(CELL), places, chances, rng);
@@ -87,7 +102,7 @@ impl Batch {
             .enumerate()
             .map(|(at, block)| steps[at / of_group] * gain(block.symbols) / block.amplitude);
         let fates = blocks.iter().map(|block| block.arriving == 0).zip(of_block).collect();
-        Self { channel, steps: steps.collect(), kept, fates, crops }
+        Self { channel, steps: steps.collect(), kept, fates, crops, whole }
     }
 
     /// Number of crops.
@@ -100,16 +115,24 @@ impl Batch {
         self.crops.side / BLOCK
     }
 
-    /// The crops about zero, `[B, 3, side, side]`; `device` is one that does not differentiate.
+    /// What the encoder gets, about zero, `[B, 3, side, side]`; `device` is one that does not differentiate.
     pub fn pictures(&self, device: &Device) -> Tensor<4> {
         let shape = [self.count(), 3, self.crops.side, self.crops.side];
         Tensor::from_data(TensorData::new(self.crops.values.clone(), shape), device)
     }
 
-    /// What was taken from the crops, `[B, 3, 1, 1]`: added, values are of 0 to 1.
-    pub fn means(&self, device: &Device) -> Tensor<4> {
-        let means = self.crops.means.iter().flat_map(|mean| mean.repeat(GROUP)).collect::<Vec<f32>>();
-        Tensor::from_data(TensorData::new(means, [self.count(), 3, 1, 1]), device)
+    /// What the map tells of the crops, `[B, 3, side, side]`: added, values are of 0 to 1.
+    pub fn told(&self, device: &Device) -> Tensor<4> {
+        let shape = [self.count(), 3, self.crops.side, self.crops.side];
+        let whole = Tensor::from_data(TensorData::new(self.whole.clone(), shape), device);
+        whole - self.pictures(device)
+    }
+
+    /// The same on the average of each block, `[B, 3, h, w]`.
+    pub fn colours(&self, device: &Device) -> Tensor<4> {
+        let (planes, places) = (3 * self.count(), self.places());
+        let told = self.told(device).reshape([planes * places, BLOCK, places, BLOCK]);
+        told.mean_dim(3).mean_dim(1).reshape([self.count(), 3, places, places])
     }
 
     /// One for each block that is lost, `[B, 1, h, w]`.
@@ -177,18 +200,16 @@ impl Batch {
         // A value of variance v is a coefficient of variance v²; steps above zero, also where they are not used.
         let step = (steps + quantised.clone().neg().add_scalar(1.0))
             / variance.clone().sqrt().reshape([1, CHANNELS, 1, 1]);
+        // Nothing tells the encoder what bytes cost: it learns from symbols alone.
+        let values = values.detach();
         let exact = values.clone() / step.clone();
         let whole = exact.clone().abs().add_scalar(ROUNDING).floor();
         let zero = whole.clone().sign().neg().add_scalar(1.0);
         let read = exact.clone().sign() * whole;
         let told = zero.mul_scalar(NOISE.1 - NOISE.0).add_scalar(NOISE.0) * step.clone().square();
         let kept = tensor(&self.kept);
-        // Differentiated as if the error were noise.
-        let error = ((read - exact) * step).detach();
-        let digital = Received {
-            values: (values + error) * kept.clone(),
-            variance: told * kept.clone() + unknown(&kept),
-        };
+        let digital =
+            Received { values: read * step * kept.clone(), variance: told * kept.clone() + unknown(&kept) };
         let other = quantised.clone().neg().add_scalar(1.0);
         Received {
             values: digital.values * quantised.clone() + analog.values * other.clone(),
@@ -215,9 +236,9 @@ mod tests {
     #[test]
     fn quantised_values_are_as_far_off_as_their_steps_are_wide_and_lie_on_them() {
         let device = Device::flex();
-        let none = Chances { damaged: 0.0, lost: 0.0 };
         let mut rng = StdRng::seed_from_u64(1);
-        let mut batch = Batch::with_steps(crops(), &[Setting::awgn(128, 15.0)], &[0.25], none, &mut rng);
+        let mut batch =
+            Batch::with_steps(crops(), 1.0, &[Setting::awgn(128, 15.0)], &[0.25], Chances::NONE, &mut rng);
         batch.kept.fill(1.0);
         device.seed(1);
         let shape = [GROUP, CHANNELS, 4, 4];
@@ -236,8 +257,8 @@ mod tests {
     #[test]
     fn painting_keeps_the_mean_and_leaves_one_colour_a_region() {
         let device = Device::flex();
-        let none = Chances { damaged: 0.0, lost: 0.0 };
-        let batch = Batch::over(crops(), Setting::awgn(48, 1.0), none, &mut StdRng::seed_from_u64(4));
+        let batch =
+            Batch::over(crops(), Setting::awgn(48, 1.0), Chances::NONE, &mut StdRng::seed_from_u64(4));
         let (painted, pictures) = (batch.painted(&device), batch.pictures(&device));
         assert!((mean(painted.clone()) - mean(pictures)).abs() < 1e-5);
         let values: Vec<f32> = painted.into_data().iter::<f32>().collect();
@@ -256,7 +277,8 @@ mod tests {
             let mut seen = [false; 2];
             for seed in 0..8 {
                 let mut rng = StdRng::seed_from_u64(seed);
-                let batch = Batch::with_steps(crops(), &[Setting::awgn(48, 1.0)], &[step], all, &mut rng);
+                let batch =
+                    Batch::with_steps(crops(), 1.0, &[Setting::awgn(48, 1.0)], &[step], all, &mut rng);
                 let values = Tensor::ones([GROUP, CHANNELS, 4, 4], &device);
                 let received = batch.send(values, Tensor::ones([CHANNELS], &device), &device);
                 let lost: Vec<f32> = batch.lost(&device).into_data().iter::<f32>().collect();
