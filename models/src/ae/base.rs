@@ -59,7 +59,7 @@ impl Stream for Decoder<'_> {
             size += 1;
         }
         if size == COUNTED as i16 {
-            size += i16::try_from(self.gamma()? - 1).ok()?;
+            size = size.checked_add(i16::try_from(self.gamma()? - 1).ok()?)?;
         }
         Some(if size > 0 && self.adaptive(&mut model.negative)? { -size } else { size })
     }

@@ -105,6 +105,26 @@ mod tests {
     }
 
     #[test]
+    fn a_settled_encoder_does_for_all_snrs_about_what_it_did_for_one() {
+        let device = Device::flex();
+        let told = adaptive_from_bytes(DEFAULT.to_vec(), &device).unwrap();
+        let settled = told.clone().settled(10.0);
+        assert!(settled.adaptation.is_none());
+        let values = (0..3 * 32 * 48).map(|at| (at * 37 % 101) as f32 / 200.0 - 0.25).collect::<Vec<f32>>();
+        let picture = Tensor::<4>::from_data(burn::tensor::TensorData::new(values, [1, 3, 32, 48]), &device);
+        let at = |snr_db: f32| {
+            let adaptation = told.adaptation.as_ref().unwrap();
+            let modulation = adaptation.modulation(super::super::adaptation::knots_of([snr_db], &device));
+            told.encoder.forward_with_features(picture.clone(), Some(&modulation)).0
+        };
+        let code = settled.encoder.forward(picture.clone());
+        let far = |other: Tensor<4>| -> f32 { (code.clone() - other).square().mean().into_scalar() };
+        let without = told.encoder.forward(picture.clone());
+        let (near, others) = (far(at(10.0)), [far(without), far(at(-5.0))]);
+        assert!(others.iter().all(|other| 5.0 * near < *other), "{near} and {others:?}");
+    }
+
+    #[test]
     fn what_is_no_weight_file_has_no_depth() {
         for bytes in [&b"short"[..], &[255; 64], &[2, 0, 0, 0, 0, 0, 0, 0, b'{', b'[']] {
             assert_eq!(depth_of(bytes), None);

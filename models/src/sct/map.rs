@@ -1,13 +1,13 @@
 //! The map: what the receiver must know of a picture's regions before anything of them means something.
 //!
-//! It is the first feature of a message and its most robust one. With it alone a picture of regions of one colour each can
-//! be made; without it nothing has a place.
+//! It is the first feature of a message and its most robust one. With it alone a picture of regions of one colour each
+//! and of slow changes can be made; without it nothing has a place.
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 1 | bits 0–3: version, 2; bit 4: 0 modular, 1 integrated; bit 5: 0 for people, 1 for a machine; bit 6: 1 with a thumbnail; bit 7: zero |
 //! | 1 | number of regions, 1 to 12 |
-//! | 7 each | regions of falling importance: class (255 for none); importance of a block over the picture's mean, 8 · log₂ + 128; mean red, green, blue, without what the thumbnail tells; two bytes of the system, see below |
+//! | 7 each | regions of falling importance: class (255 for none); importance of a block over the picture's mean, 8 · log₂ + 128; mean red, green, blue, with a thumbnail that of what it leaves, about 128; two bytes of the system, see below |
 //! | to the end | range coded: region of every block; of the integrated system, rate of every cell; thumbnail (as in [`crate::ae::base`]) |
 //!
 //! The two bytes of a region are 255, 255 if it is not sent; else of the modular system the step of its quantiser, 0 to 127,
@@ -29,6 +29,8 @@ use crate::ae::rates::Grid;
 use crate::ae::thumbnail::Thumbnail;
 use crate::coder::{AdaptiveBit, Decoder, Encoder};
 
+/// What stands for no difference in the colour of a region beside a thumbnail.
+pub const MIDDLE: [u8; 3] = [128; 3];
 /// Greatest number of a quantiser's step.
 pub const MAX_STEP: u8 = 127;
 
@@ -70,7 +72,7 @@ pub struct MapRegion {
     pub class: Option<u8>,
     /// Importance of a block of it over the picture's mean, to an eighth of an octave.
     pub density: f32,
-    /// Mean colour; if there is a thumbnail, less what that tells and about the mean colour of the picture.
+    /// Mean colour; if there is a thumbnail, that of what it leaves of the picture, about [`MIDDLE`].
     pub colour: [u8; 3],
     /// How it is sent.
     pub coding: Coding,
@@ -161,6 +163,11 @@ impl Map {
             purpose,
             thumbnail,
         }
+    }
+
+    /// What the colours of the regions are about, for a picture of a mean colour.
+    pub fn about(&self, mean: [u8; 3]) -> [u8; 3] {
+        if self.thumbnail.is_some() { MIDDLE } else { mean }
     }
 
     /// Whether a region is sent.

@@ -2,7 +2,7 @@
 //! regions, each with an importance, and what matters most travels best.
 //!
 //! In → out: picture → map and regions, as features of falling importance → what arrived of them → picture. Any of the regions
-//! may be lost, whole or in part, and none harms another; with the map alone, each is of its mean colour.
+//! may be lost, whole or in part, and none harms another; with the map alone, each is of its mean colour beside the slow changes of the picture.
 //!
 //! The values of a picture are those of the network of [`crate::ae`], with weights of its own: its decoder takes each value with its
 //! noise variance, and conceals what is not known.
@@ -54,7 +54,7 @@ use crate::{Budget, Decoded, ModelError, OpenDevice, System, SystemOptions, chec
 use analysis::Analysis;
 use correction::Correction;
 use machine::Machine;
-use map::{Coding, Map, Quantiser};
+use map::{Coding, MIDDLE, Map, Quantiser};
 use modular::{Candidate, Layout};
 use segmentation::Segmenter;
 use side::Side;
@@ -66,7 +66,7 @@ pub use map::Kind;
 const MAP_IMPORTANCE: f32 = 1.25;
 /// How far blocks of a region are from its mean colour: part of a channel's variance.
 const COLOUR_ERROR: f32 = 0.3;
-/// A thumbnail takes at most one in so many of the symbols.
+/// A thumbnail takes at most one in so many of the symbols, or of the bytes of the modular system.
 const THUMBNAIL_SHARE: usize = 8;
 /// Rounds of fitting rates to a budget that the map takes a part of.
 const FITTING_ROUNDS: usize = 4;
@@ -145,7 +145,27 @@ impl Sct {
         intent: &Intent,
     ) -> Result<(Side, Vec<Feature>), ModelError> {
         let (mut planes, mean) = Planes::of(picture, BLOCK);
-        let thumbnail = self.take_thumbnail(&mut planes, budget);
+        match self.take_thumbnail(&mut planes, budget) {
+            None => self.features_of((planes, mean), None, picture, budget, intent),
+            thumbnail => match self.features_of((planes, mean), thumbnail, picture, budget, intent) {
+                // It may fit without.
+                Err(ModelError::Budget { .. }) => {
+                    self.features_of(Planes::of(picture, BLOCK), None, picture, budget, intent)
+                }
+                done => done,
+            },
+        }
+    }
+
+    /// The same from the picture's planes about its mean colour, without `thumbnail`, if there is one.
+    fn features_of(
+        &self,
+        (planes, mean): (Planes, [u8; 3]),
+        thumbnail: Option<Thumbnail>,
+        picture: &Picture,
+        budget: Budget,
+        intent: &Intent,
+    ) -> Result<(Side, Vec<Feature>), ModelError> {
         let side = Side { width: picture.width(), height: picture.height(), mean };
         let (across, down) = side.blocks();
         let values = self.transform.encode(&planes, mean, ASSUMED_DB, false)?.values;
@@ -156,7 +176,8 @@ impl Sct {
             // The colour of the regions tells all.
             sent.fill(false);
         }
-        let colours = colours(&planes, mean, &analysis);
+        let about = if thumbnail.is_some() { MIDDLE } else { mean };
+        let colours = colours(&planes, about, &analysis);
         let (map, payloads) = loop {
             let mut map = Map::of(&analysis, &colours, thumbnail.clone(), intent.purpose);
             let payloads = match self.kind {
@@ -365,7 +386,7 @@ impl Sct {
         if bare.is_empty() {
             return Ok(());
         }
-        let planes = painted(map, known.side.mean);
+        let planes = painted(map, map.about(known.side.mean));
         let values = self.transform.encode(&planes, known.side.mean, ASSUMED_DB, false)?.values;
         for &channel in &self.colours {
             let variance = COLOUR_ERROR * self.transform.variance()[channel];
@@ -391,15 +412,15 @@ impl Sct {
     }
 }
 
-/// Every region in its colour, about a mean colour; without a thumbnail.
-fn painted(map: &Map, mean: [u8; 3]) -> Planes {
+/// Every region in its colour, about a colour; without a thumbnail.
+fn painted(map: &Map, about: [u8; 3]) -> Planes {
     let mut planes = Planes::zeros(map.across * BLOCK, map.down * BLOCK);
     let area = planes.width * planes.height;
     for (block, &region) in map.of_block.iter().enumerate() {
         let colour = map.regions[usize::from(region)].colour;
         let (row, column) = (block / map.across, block % map.across);
-        for (channel, (value, mean)) in colour.into_iter().zip(mean).enumerate() {
-            let value = (f32::from(value) - f32::from(mean)) / 255.0;
+        for (channel, (value, about)) in colour.into_iter().zip(about).enumerate() {
+            let value = (f32::from(value) - f32::from(about)) / 255.0;
             for y in row * BLOCK..(row + 1) * BLOCK {
                 let start = channel * area + y * planes.width + column * BLOCK;
                 planes.values[start..start + BLOCK].fill(value);
@@ -416,17 +437,17 @@ fn mark(map: &mut Map, sent: &[bool], coding: Coding) {
     }
 }
 
-/// The mean colour of each region, about that of the picture.
-fn colours(planes: &Planes, mean: [u8; 3], analysis: &Analysis) -> Vec<[u8; 3]> {
+/// The mean colour of each region, where planes of zeros are of the colour `about`.
+fn colours(planes: &Planes, about: [u8; 3], analysis: &Analysis) -> Vec<[u8; 3]> {
     let area = planes.width * planes.height;
     let mut sums = vec![[0.0_f64; 3]; analysis.regions.len()];
-    for (channel, &mean) in mean.iter().enumerate() {
+    for (channel, &about) in about.iter().enumerate() {
         let plane = &planes.values[channel * area..(channel + 1) * area];
         for (at, row) in plane.chunks_exact(BLOCK).enumerate() {
             let (y, column) = (at / analysis.across, at % analysis.across);
             let region = analysis.of_block[y / BLOCK * analysis.across + column];
             let sum: f32 = row.iter().sum();
-            sums[usize::from(region)][channel] += 255.0 * f64::from(sum) + BLOCK as f64 * f64::from(mean);
+            sums[usize::from(region)][channel] += 255.0 * f64::from(sum) + BLOCK as f64 * f64::from(about);
         }
     }
     let pixels = analysis.sizes().into_iter().map(|size| (size * BLOCK * BLOCK).max(1) as f64);
@@ -519,8 +540,8 @@ impl System for Sct {
         let mut planes = Planes::zeros(known.code.across * BLOCK, known.code.down * BLOCK);
         match &known.map {
             None => {}
-            // Nothing is left to be told: every region is of one colour.
-            Some(map) if map.sent().count() == 0 => planes = painted(map, known.side.mean),
+            // Nothing is left to be told: beside the thumbnail, every region is of one colour.
+            Some(map) if map.sent().count() == 0 => planes = painted(map, map.about(known.side.mean)),
             Some(_) => {
                 self.paint(&mut known)?;
                 self.correct(&mut known)?;

@@ -87,31 +87,24 @@ impl TrainedMachine {
         network.forward(&Known::of(values, noise, variance, batch.colours(device)))
     }
 
-    /// Share of the blocks of each group of crops whose class is not that of the teacher, of those that have one.
-    fn mistakes(&self, logits: Tensor<4>, batch: &LabelledBatch) -> Vec<f32> {
+    /// Of each group of crops, the blocks whose class is not that of the teacher, and those that have one.
+    fn mistakes(&self, logits: Tensor<4>, batch: &LabelledBatch) -> Vec<(usize, usize)> {
         let [_, _, height, width] = logits.dims();
         let places = height * width;
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let mut mistakes = vec![(0, 0); batch.batch.crops.groups];
         let crops = values.chunks_exact(COUNT * places).zip(batch.labels.chunks_exact(places));
-        let of_crops: Vec<(usize, usize)> = crops
-            .map(|(values, labels)| {
-                let best = |place: usize| {
-                    (0..COUNT)
-                        .max_by(|&a, &b| values[a * places + place].total_cmp(&values[b * places + place]))
-                };
-                let known = labels.iter().enumerate().filter(|(_, label)| usize::from(**label) < COUNT);
-                known.fold((0, 0), |(wrong, all), (place, &label)| {
-                    (wrong + usize::from(best(place) != Some(usize::from(label))), all + 1)
-                })
-            })
-            .collect();
-        of_crops
-            .chunks(GROUP)
-            .map(|group| {
-                let (wrong, all) = group.iter().fold((0, 0), |sum, crop| (sum.0 + crop.0, sum.1 + crop.1));
-                wrong as f32 / all.max(1) as f32
-            })
-            .collect()
+        for (crop, (values, labels)) in crops.enumerate() {
+            let (wrong, all) = &mut mistakes[crop / GROUP];
+            for (place, &label) in labels.iter().enumerate().filter(|(_, label)| usize::from(**label) < COUNT)
+            {
+                let of = |class: usize| values[class * places + place];
+                let best = (0..COUNT).max_by(|&a, &b| of(a).total_cmp(&of(b)));
+                *wrong += usize::from(best != Some(usize::from(label)));
+                *all += 1;
+            }
+        }
+        mistakes
     }
 }
 
@@ -157,9 +150,11 @@ impl Task for TrainedMachine {
         let wanted = one_hot(&batch.labels, COUNT, [count, height, width], &constants) * of_classes;
         let known: f32 = batch.labels.iter().filter_map(|label| weights.get(usize::from(*label))).sum();
         let loss = (log_softmax(logits.clone(), 1) * wanted).sum().div_scalar(-known.max(1.0));
-        let mistakes = self.mistakes(logits.inner(), batch);
-        let groups = mistakes.len();
-        Outcome { loss, errors: Tensor::from_data(TensorData::new(mistakes, [groups]), &constants) }
+        // A group of which the teacher knows nothing counts as one without a block that is right.
+        let share = |(wrong, all): (usize, usize)| if all == 0 { 1.0 } else { wrong as f32 / all as f32 };
+        let errors: Vec<f32> = self.mistakes(logits.inner(), batch).into_iter().map(share).collect();
+        let groups = errors.len();
+        Outcome { loss, errors: Tensor::from_data(TensorData::new(errors, [groups]), &constants) }
     }
 
     fn validate(&self, network: &MachineNetwork, pictures: &Pictures, device: &Device) -> Vec<Figure> {
@@ -169,8 +164,10 @@ impl Task for TrainedMachine {
             let batch =
                 self.labelled(Batch::over(crops, setting, Chances::NONE, &mut StdRng::seed_from_u64(7)));
             let mistakes = self.mistakes(self.classify(network, &batch.batch, device), &batch);
-            let mean = mistakes.iter().map(|&share| f64::from(share)).sum::<f64>() / mistakes.len() as f64;
-            (format!("agreement_at_{snr_db}_db_{symbols}_symbols"), 1.0 - mean)
+            let (wrong, all) =
+                mistakes.into_iter().fold((0, 0), |sum, group| (sum.0 + group.0, sum.1 + group.1));
+            let agreement = 1.0 - wrong as f64 / all.max(1) as f64;
+            (format!("agreement_at_{snr_db}_db_{symbols}_symbols"), agreement)
         };
         VALIDATIONS.map(figure).into()
     }
