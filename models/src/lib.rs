@@ -7,6 +7,7 @@
 //! - [`ae`]: a convolutional autoencoder whose values go on the air as they are; `vae` and `vscc` are its variational kin.
 //! - [`vscc`]: the losses of all three, and the network of the paper that they come from.
 //! - [`sct`]: regions of a picture and what they matter; sent as bytes or as symbols.
+//! - [`repetition`]: what is done with more symbols than there are values.
 //! - [`convolution`]: what networks compute most, on the CPU.
 //! - [`taef2`]: another transform for it, a small autoencoder of a third party.
 //! - [`foreign`]: weights that other programs have written.
@@ -23,6 +24,7 @@ pub mod convolution;
 pub mod device;
 pub mod foreign;
 pub mod metrics;
+pub mod repetition;
 pub mod sct;
 pub mod taef2;
 #[expect(
@@ -45,6 +47,9 @@ pub use device::{DeviceChoice, OpenDevice, open_device};
 pub const CHECK_BYTES: usize = 3;
 /// Symbols that a byte takes where a budget does not say what bytes cost.
 const SYMBOLS_PER_BYTE: f64 = 8.0;
+
+/// Noise variance of a symbol at least, against division by nothing; 80 dB.
+const LEAST_VARIANCE: f32 = 1.0e-8;
 
 /// What a message may cost.
 #[derive(Clone, Copy, Debug, PartialEq)]

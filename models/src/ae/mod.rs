@@ -40,9 +40,11 @@ use semcast_common::message::{
     BASE_LEVEL, Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
     VarianceChoice,
 };
+use semcast_common::segmentation::header::MAX_ANALOG_SYMBOLS;
 use sha2::{Digest, Sha256};
 
-use crate::{Budget, Decoded, ModelError, OpenDevice, System, check_origin};
+use crate::repetition::{gather, repeat};
+use crate::{Budget, Decoded, LEAST_VARIANCE, ModelError, OpenDevice, System, check_origin};
 use adaptation::{ASSUMED_DB, TOLD_DB};
 use basis::BLOCK;
 use network::{Network, UNKNOWN};
@@ -62,8 +64,6 @@ pub enum Tune {
     MsSsim,
 }
 
-/// Noise variance at least, against division by nothing; 80 dB.
-const LEAST_VARIANCE: f32 = 1.0e-8;
 /// Of `ae-ms-ssim`, power of the energy of a cell's block by which its errors count less; found by trying: with weights for PSNR,
 /// 0.4 gains 0.26 dB of MS-SSIM at 13 dB, 0.7 gains 0.23 dB, 1.0 nothing.
 const MASKING: f64 = 0.5;
@@ -138,8 +138,8 @@ impl<T: Transform> Autoencoder<T> {
         &mut self.transform
     }
 
-    /// Picture → its side information and the symbols that, with the base, keep within the budget, the most important first. With
-    /// transmitted variance, half of them are the values and the other half, in the same order, the logarithms of their variances.
+    /// Picture → its side information and the symbols that, with the base, keep within the budget, the most important first; if all are
+    /// sent and symbols are left, they repeat what was sent. With transmitted variance, which knows no repetition, half of them are the values and the other half, in the same order, the logarithms of their variances.
     pub fn modulate(&self, picture: &Picture, budget: Budget) -> Result<(Side, Vec<Complex32>), ModelError> {
         let told_db = told_db(budget.snr_db);
         let (mut planes, mean) = Planes::of(picture, BLOCK);
@@ -208,6 +208,10 @@ impl<T: Transform> Autoencoder<T> {
                     Complex32::from_polar(1.0, (0.25 + 0.5 * (index % 4) as f32) * std::f32::consts::PI);
             }
         } else {
+            if known.is_none() && rates.iter().all(|&rate| rate == STEPS - 1) {
+                let takes = budget.symbols_for(side.base_bytes().len(), BASE_LEVEL);
+                repeat(&mut symbols, budget.symbols.saturating_sub(takes).min(MAX_ANALOG_SYMBOLS as usize));
+            }
             side.power = Some(scale_to_unit_power(&mut symbols));
         }
         if let Some(known) = known {
@@ -236,13 +240,14 @@ impl<T: Transform> Autoencoder<T> {
             return Err(ModelError::Side(format!("variances are sent, of which {} knows nothing", self.id)));
         }
         let expected = places.len() * if side.variance_power.is_some() { 2 } else { 1 };
-        if symbols.len() != expected || noise_variance.len() != expected {
+        if symbols.len() < expected || noise_variance.len() != symbols.len() {
             return Err(ModelError::Damaged(format!(
                 "{} symbols and {} noise variances came for a picture of {expected} symbols",
                 symbols.len(),
                 noise_variance.len(),
             )));
         }
+        let (symbols, noise_variance) = gather(symbols, noise_variance, expected);
         let (symbols, variance_symbols) = symbols.split_at(places.len());
         let (noise_variance, variance_noise) = noise_variance.split_at(places.len());
         let Grid { across, down, .. } = side.grid;

@@ -101,6 +101,27 @@ fn quality_rises_with_snr_and_rate() {
 }
 
 #[test]
+fn symbols_that_are_left_repeat_what_was_sent() {
+    let system = system();
+    let picture = picture(256, 192);
+    let blocks = 16 * 12;
+    let budget = expecting(320 * blocks, 0.0);
+    let (side, sent) = system.modulate(&picture, budget).unwrap();
+    assert!(sent.len() > 300 * blocks && sent.len() <= budget.symbols, "{}", sent.len());
+    let power = sent.iter().map(|symbol| symbol.norm_sqr()).sum::<f32>() / sent.len() as f32;
+    assert!((power - 1.0).abs() < 1e-3, "{power}");
+    let received = noisy(&sent, 1.0, 3);
+    let arrived = |variance: &[f32]| {
+        let arrived = system.demodulate(&side, &received, variance).unwrap();
+        psnr_db(&picture, &arrived).unwrap()
+    };
+    let all = arrived(&vec![1.0; sent.len()]);
+    // Without the first time that they were sent.
+    let once = arrived(&[vec![f32::INFINITY; 128 * blocks], vec![1.0; sent.len() - 128 * blocks]].concat());
+    assert!(all > once + 0.5 && once > 20.0, "{all} and {once} dB");
+}
+
+#[test]
 fn symbols_have_unit_power() {
     let system = system();
     let flat = Picture::new(40, 40, [7, 200, 90].repeat(1600)).unwrap();

@@ -9,16 +9,16 @@ use num_complex::Complex32;
 use super::analysis::Analysis;
 use super::map::{Cells, Coding, Map, rounded_power};
 use super::modular::Layout;
+use crate::LEAST_VARIANCE;
 use crate::ae::network::UNKNOWN;
 use crate::ae::rates::{RATES, STEPS, allocate, gain, step_of};
 use crate::ae::transform::Code;
+use crate::repetition::{gather, repeat};
 
 /// Power of the importance's density to which errors count.
 const WEIGHT_EXPONENT: f64 = 0.9;
 /// Densities count as at least, and at most.
 const DENSITIES: std::ops::RangeInclusive<f64> = 0.25..=4.0;
-/// Noise variance at least, against division by nothing; 80 dB.
-const LEAST_VARIANCE: f32 = 1.0e-8;
 
 /// Rates of the cells, for at most `budget` symbols; the least that is needed if that is too few.
 pub fn rates(
@@ -29,11 +29,7 @@ pub fn rates(
     budget: usize,
 ) -> Result<Vec<u8>, usize> {
     let blocks = analysis.of_block.len();
-    let weights: Vec<f64> = analysis
-        .densities()
-        .into_iter()
-        .map(|density| f64::from(density).clamp(*DENSITIES.start(), *DENSITIES.end()).powf(WEIGHT_EXPONENT))
-        .collect();
+    let weights: Vec<f64> = analysis.densities().into_iter().map(weight).collect();
     let mut energy = vec![[0.0; STEPS]; cells.sizes.len()];
     for (channel, (values, &worth)) in values.chunks_exact(blocks).zip(variance).enumerate() {
         let step = step_of(&RATES, channel);
@@ -68,30 +64,50 @@ pub fn length(layout: &Layout, symbols: &[usize]) -> usize {
     layout.blocks.iter().map(|&block| symbols[block as usize]).sum()
 }
 
-/// The symbols of a region, of unit mean power, and how it is to be told.
-pub fn modulate(values: &[f32], layout: &Layout, symbols: &[usize]) -> (Vec<Complex32>, Coding) {
+/// Symbols of regions that have `lengths` of their own and are `densities` important, where `budget` symbols may be sent for them and all
+/// their values already are: what is left repeats what matters.
+pub fn repeated(lengths: &[usize], densities: &[f32], budget: usize) -> Vec<usize> {
+    let left = budget.saturating_sub(lengths.iter().sum()) as f64;
+    let shares: Vec<f64> =
+        lengths.iter().zip(densities).map(|(&length, &density)| length as f64 * weight(density)).collect();
+    let all = shares.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    lengths.iter().zip(shares).map(|(&length, share)| length + (left * share / all) as usize).collect()
+}
+
+/// How much an error counts where importance has a density.
+fn weight(density: f32) -> f64 {
+    f64::from(density).clamp(*DENSITIES.start(), *DENSITIES.end()).powf(WEIGHT_EXPONENT)
+}
+
+/// The symbols of a region, `length` or as many as it has of its own, of unit mean power, and how it is to be told.
+pub fn modulate(
+    values: &[f32],
+    layout: &Layout,
+    symbols: &[usize],
+    length: usize,
+) -> (Vec<Complex32>, Coding) {
     let blocks = symbols.len();
     let value = |(pair, block): (usize, usize)| {
         let at = 2 * pair * blocks + block;
         Complex32::new(values[at], values[at + blocks]) * gain(symbols[block])
     };
     let mut sent: Vec<Complex32> = places(layout, symbols).map(value).collect();
-    let energy: f64 = sent.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum();
-    if energy == 0.0 {
+    if sent.iter().all(|symbol| *symbol == Complex32::ZERO) {
         // Nothing to tell: four directions in turn keep the power.
         for (at, symbol) in sent.iter_mut().enumerate() {
             *symbol = Complex32::from_polar(1.0, (0.25 + 0.5 * (at % 4) as f32) * std::f32::consts::PI);
         }
         return (sent, Coding::Integrated(None));
     }
+    repeat(&mut sent, length);
+    let energy: f64 = sent.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum();
     let power = rounded_power((energy / (2 * sent.len()) as f64) as f32);
     let scale = 1.0 / (2.0 * power).sqrt();
     sent.iter_mut().for_each(|symbol| *symbol *= scale);
     (sent, Coding::Integrated(Some(power)))
 }
 
-/// Puts what was received of a region among the values of the picture, each with its noise variance. Symbols that do not fit the
-/// map are left out.
+/// Puts what was received of a region among the values of the picture, each with its noise variance.
 pub fn demodulate(
     received: &[Complex32],
     noise_variance: &[f32],
@@ -101,7 +117,8 @@ pub fn demodulate(
     code: &mut Code,
 ) {
     let blocks = code.across * code.down;
-    let received = received.iter().zip(noise_variance);
+    let (received, noise_variance) = gather(received, noise_variance, length(layout, symbols));
+    let received = received.iter().zip(noise_variance.iter());
     for ((pair, block), (symbol, variance)) in places(layout, symbols).zip(received) {
         let gain = gain(symbols[block]);
         let value = *symbol * ((2.0 * power).sqrt() / gain);

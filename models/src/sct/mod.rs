@@ -41,12 +41,14 @@ use semcast_common::message::{
     BASE_LEVEL, Feature, ModelDigest, Payload, ReceivedFeature, ReceivedMessage, SemanticMessage, SystemId,
     protection_level,
 };
+use semcast_common::segmentation::header::MAX_ANALOG_SYMBOLS;
 
 use crate::ae::adaptation::ASSUMED_DB;
 use crate::ae::base;
 use crate::ae::basis::BLOCK;
 use crate::ae::network::{CHANNELS, UNKNOWN};
 use crate::ae::planes::Planes;
+use crate::ae::rates::STEPS;
 use crate::ae::thumbnail::Thumbnail;
 use crate::ae::transform::{Code, Convolutional, Transform, values};
 use crate::ae::weights::from_bytes;
@@ -277,7 +279,7 @@ impl Sct {
         let cells = map.cells();
         let needed = |needed| ModelError::Budget { given: budget.symbols, needed, unit: "complex symbols" };
         // The length of the map follows from the rates, the rates from what the map leaves.
-        let mut of_map = 0;
+        let (mut of_map, mut of_regions) = (0, 0);
         for round in 0.. {
             let left = budget.symbols.saturating_sub(of_map);
             map.rates = integrated::rates(values, self.transform.variance(), analysis, &cells, left)
@@ -285,6 +287,7 @@ impl Sct {
             let used: usize = integrated::symbols_of_blocks(map, &cells).iter().sum();
             let takes = budget.symbols_for(map.to_bytes(self.kind).len(), BASE_LEVEL);
             if used + takes <= budget.symbols {
+                of_regions = budget.symbols.min(MAX_ANALOG_SYMBOLS as usize).saturating_sub(takes);
                 break;
             }
             if round == FITTING_ROUNDS {
@@ -294,9 +297,17 @@ impl Sct {
         }
         let symbols = integrated::symbols_of_blocks(map, &cells);
         let layouts = Layout::of(&analysis.of_block, analysis.across, analysis.regions.len());
+        let sent: Vec<usize> = map.sent().collect();
+        let mut lengths: Vec<usize> =
+            sent.iter().map(|&region| integrated::length(&layouts[region], &symbols)).collect();
+        if map.rates.iter().all(|&rate| usize::from(rate) == STEPS - 1) {
+            let densities = analysis.densities();
+            let densities: Vec<f32> = sent.iter().map(|&region| densities[region]).collect();
+            lengths = integrated::repeated(&lengths, &densities, of_regions);
+        }
         let mut payloads = Vec::new();
-        for region in map.sent().collect::<Vec<_>>() {
-            let (sent, coding) = integrated::modulate(values, &layouts[region], &symbols);
+        for (region, length) in sent.into_iter().zip(lengths) {
+            let (sent, coding) = integrated::modulate(values, &layouts[region], &symbols, length);
             map.regions[region].coding = coding;
             payloads.push(Payload::Analog(sent));
         }
@@ -341,7 +352,7 @@ impl Sct {
                 (Coding::Integrated(power), ReceivedFeature::Analog { symbols: got, noise_variance }) => {
                     // Of a region without values all is known from the start.
                     let power = power.unwrap_or(0.0);
-                    if got.len() != integrated::length(layout, &symbols) {
+                    if got.len() < integrated::length(layout, &symbols) {
                         return Err(ModelError::Damaged(format!(
                             "{} symbols came for a region of {}",
                             got.len(),

@@ -123,6 +123,42 @@ fn features_fall_in_importance_and_symbols_have_unit_power() {
     }
 }
 
+#[test]
+fn symbols_that_are_left_repeat_regions_by_their_importance() {
+    let mut system = system(Kind::Integrated);
+    let picture = picture(208, 128);
+    let blocks = 13 * 8;
+    let symbols = 300 * blocks;
+    let mut quality_of = |symbols: usize| {
+        let budget = Budget { bytes: symbols / 4, ..Budget::new(symbols, 0) };
+        let message = system.encode(&content(208, 128), budget, &Intent::default()).unwrap();
+        let arrived = over_noise(&message, 1.0, 1);
+        let psnr = quality(&picture, &system.decode(&arrived).unwrap());
+        let analog = |feature: &Feature| match &feature.payload {
+            Payload::Analog(symbols) => Some((feature.importance, symbols.len())),
+            Payload::Digital(_) => None,
+        };
+        let map = system.known(&arrived).unwrap().map.unwrap();
+        let sizes =
+            map.sent().map(|region| map.of_block.iter().filter(|of| usize::from(**of) == region).count());
+        let regions = message.features.iter().filter_map(analog).zip(sizes).collect::<Vec<_>>();
+        (psnr, regions)
+    };
+    let (psnr, regions) = quality_of(symbols);
+    let all: usize = regions.iter().map(|((_, length), _)| length).sum();
+    assert!(all <= symbols && all > symbols * 9 / 10, "{all} of {symbols}");
+    let of_block = |at: usize| {
+        let ((importance, length), size) = regions[at];
+        (importance / size as f32, length as f32 / size as f32)
+    };
+    for at in 1..regions.len() {
+        let ((first, of_first), (other, of_other)) = (of_block(0), of_block(at));
+        assert!((first >= other) == (of_first >= of_other - 1.0), "{regions:?}");
+    }
+    let (before, _) = quality_of(140 * blocks);
+    assert!(psnr > before + 1.0, "{psnr} dB after {before} dB");
+}
+
 /// The machine is told a class for every block, as long as it knows that it is asked.
 #[test]
 fn what_is_for_a_machine_arrives_as_classes_whatever_is_lost() {
