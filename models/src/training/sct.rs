@@ -138,7 +138,7 @@ impl Task for Sct {
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> Batch {
-        Batch::draw(pictures, self.batch / GROUP, self.crop, CHANCES, rng)
+        Batch::draw(pictures.crops(self.batch / GROUP, self.crop, rng), CHANCES, rng)
     }
 
     fn run(&self, network: &Self::Network, batch: &Batch, device: &Device) -> Outcome {

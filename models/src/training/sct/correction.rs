@@ -167,7 +167,7 @@ impl Task for TrainedCorrection {
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> LabelledBatch {
-        let batch = Batch::draw(pictures, self.batch / GROUP, self.crop, CHANCES, rng);
+        let batch = Batch::draw(pictures.crops(self.batch / GROUP, self.crop, rng), CHANCES, rng);
         if rng.random_bool(UNLABELLED) { unlabelled(batch) } else { self.labelled(batch) }
     }
 

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use semcast_common::content::Picture;
-use semcast_common::content::classes::COUNT;
+use semcast_common::content::classes::{COUNT, OTHER};
 
 use super::super::TrainingError;
 use super::super::channel::Setting;
@@ -44,6 +44,16 @@ fn weights(labels: &[u8]) -> [f32; COUNT] {
     let seen = counts.iter().filter(|count| **count > 0.0).count().max(1) as f32;
     let mean = counts.iter().sum::<f32>() / seen;
     counts.map(|count| if count > 0.0 { (mean / count).sqrt().clamp(WEIGHTS.0, WEIGHTS.1) } else { 0.0 })
+}
+
+/// Whether the teacher says anything of a block.
+fn has_class(label: u8) -> bool {
+    usize::from(label) < COUNT
+}
+
+/// Whether it knows what the block shows.
+fn is_known(label: u8) -> bool {
+    has_class(label) && label != OTHER
 }
 
 /// A crop batch with what its blocks show.
@@ -87,8 +97,13 @@ impl TrainedMachine {
         network.forward(&Known::of(values, noise, variance, batch.colours(device)))
     }
 
-    /// Of each group of crops, the blocks whose class is not that of the teacher, and those that have one.
-    fn mistakes(&self, logits: Tensor<4>, batch: &LabelledBatch) -> Vec<(usize, usize)> {
+    /// Of each group of crops, the blocks whose class is not that of the teacher, and those whose class counts.
+    fn mistakes(
+        &self,
+        logits: Tensor<4>,
+        batch: &LabelledBatch,
+        counts: impl Fn(u8) -> bool,
+    ) -> Vec<(usize, usize)> {
         let [_, _, height, width] = logits.dims();
         let places = height * width;
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
@@ -96,8 +111,7 @@ impl TrainedMachine {
         let crops = values.chunks_exact(COUNT * places).zip(batch.labels.chunks_exact(places));
         for (crop, (values, labels)) in crops.enumerate() {
             let (wrong, all) = &mut mistakes[crop / GROUP];
-            for (place, &label) in labels.iter().enumerate().filter(|(_, label)| usize::from(**label) < COUNT)
-            {
+            for (place, &label) in labels.iter().enumerate().filter(|(_, label)| counts(**label)) {
                 let of = |class: usize| values[class * places + place];
                 let best = (0..COUNT).max_by(|&a, &b| of(a).total_cmp(&of(b)));
                 *wrong += usize::from(best != Some(usize::from(label)));
@@ -137,7 +151,8 @@ impl Task for TrainedMachine {
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> LabelledBatch {
-        self.labelled(Batch::draw(pictures, self.batch / GROUP, self.crop, CHANCES, rng))
+        let crops = pictures.crops(self.batch / GROUP, self.crop, rng).tinted(rng);
+        self.labelled(Batch::draw(crops, CHANCES, rng))
     }
 
     fn run(&self, network: &MachineNetwork, batch: &LabelledBatch, device: &Device) -> Outcome {
@@ -152,7 +167,8 @@ impl Task for TrainedMachine {
         let loss = (log_softmax(logits.clone(), 1) * wanted).sum().div_scalar(-known.max(1.0));
         // A group of which the teacher knows nothing counts as one without a block that is right.
         let share = |(wrong, all): (usize, usize)| if all == 0 { 1.0 } else { wrong as f32 / all as f32 };
-        let errors: Vec<f32> = self.mistakes(logits.inner(), batch).into_iter().map(share).collect();
+        let mistakes = self.mistakes(logits.inner(), batch, has_class);
+        let errors: Vec<f32> = mistakes.into_iter().map(share).collect();
         let groups = errors.len();
         Outcome { loss, errors: Tensor::from_data(TensorData::new(errors, [groups]), &constants) }
     }
@@ -163,13 +179,16 @@ impl Task for TrainedMachine {
             let crops = held_out(pictures, self.crop, VALIDATION_GROUPS);
             let batch =
                 self.labelled(Batch::over(crops, setting, Chances::NONE, &mut StdRng::seed_from_u64(7)));
-            let mistakes = self.mistakes(self.classify(network, &batch.batch, device), &batch);
-            let (wrong, all) =
-                mistakes.into_iter().fold((0, 0), |sum, group| (sum.0 + group.0, sum.1 + group.1));
-            let agreement = 1.0 - wrong as f64 / all.max(1) as f64;
-            (format!("agreement_at_{snr_db}_db_{symbols}_symbols"), agreement)
+            let logits = self.classify(network, &batch.batch, device);
+            // A head that calls everything `other` is often right, and of no use.
+            [("", has_class as fn(u8) -> bool), ("_of_known", is_known)].map(|(kind, counts)| {
+                let mistakes = self.mistakes(logits.clone(), &batch, counts).into_iter();
+                let (wrong, all) = mistakes.fold((0, 0), |sum, group| (sum.0 + group.0, sum.1 + group.1));
+                let agreement = 1.0 - wrong as f64 / all.max(1) as f64;
+                (format!("agreement{kind}_at_{snr_db}_db_{symbols}_symbols"), agreement)
+            })
         };
-        VALIDATIONS.map(figure).into()
+        VALIDATIONS.into_iter().flat_map(figure).collect()
     }
 
     fn strip(&self, _: &MachineNetwork, _: &Pictures, _: &Device) -> Option<Picture> {

@@ -6,7 +6,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::super::channel::{Draw, Setting, draw_blocks};
-use super::super::pictures::{Crops, GROUP, Pictures};
+use super::super::pictures::{Crops, GROUP};
 use super::regions::{self, Chances, Regions};
 use crate::ae::basis::BLOCK;
 use crate::ae::network::{CHANNELS, UNKNOWN};
@@ -47,9 +47,9 @@ pub struct Received {
 }
 
 impl Batch {
-    /// Random crops over random links.
-    pub fn draw(pictures: &Pictures, groups: usize, side: usize, chances: Chances, rng: &mut StdRng) -> Self {
-        let crops = pictures.crops(groups, side, rng);
+    /// Crops over random links.
+    pub fn draw(crops: Crops, chances: Chances, rng: &mut StdRng) -> Self {
+        let groups = crops.groups;
         let settings: Vec<Setting> = (0..groups).map(|_| Setting::random(rng)).collect();
         let steps: Vec<f32> = (0..groups)
             .map(|_| if rng.random_bool(QUANTISED) { rng.random_range(LOG_STEP).exp2() } else { 0.0 })
