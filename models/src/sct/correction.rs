@@ -108,9 +108,9 @@ impl Correction {
         Ok(Self { network, variance, device })
     }
 
-    /// Repairs the values of a picture; `colours`: those that mean and thumbnail tell of the blocks, 0 to 1, plane by plane;
+    /// The values of a picture, repaired; `colours`: those that mean and thumbnail tell of the blocks, 0 to 1, plane by plane;
     /// `labels`: the class of each block, row by row, [`LABELS`] or more where it is not known.
-    pub fn repair(&self, code: &mut Code, colours: &[f32], labels: &[u8]) -> Result<(), ModelError> {
+    pub fn repair(&self, code: &Code, colours: &[f32], labels: &[u8]) -> Result<Code, ModelError> {
         check(code, colours)?;
         let (across, down) = (code.across, code.down);
         if labels.len() != across * down {
@@ -130,8 +130,7 @@ impl Correction {
             piece.tile.keep(&values(received)?, &mut repaired.values, across, 1);
             piece.tile.keep(&values(noise)?, &mut repaired.variance, across, 1);
         }
-        *code = repaired;
-        Ok(())
+        Ok(repaired)
     }
 }
 
@@ -185,8 +184,8 @@ mod tests {
         let network = CorrectionNetwork::new(&device.device);
         let bytes = crate::ae::weights::to_bytes(&network).unwrap();
         let correction = Correction::with_weights(bytes, &VARIANCE, &device).unwrap();
-        let (before, mut after) = (code(5, 3), code(5, 3));
-        correction.repair(&mut after, &[0.5; 45], &[255; 15]).unwrap();
+        let before = code(5, 3);
+        let after = correction.repair(&before, &[0.5; 45], &[255; 15]).unwrap();
         let estimate = |code: &Code, at: usize| code.values[at] * 0.25 / (0.25 + code.variance[at]);
         for at in 0..before.values.len() {
             assert!((estimate(&before, at) - estimate(&after, at)).abs() < 0.01, "{at}");
@@ -202,7 +201,8 @@ mod tests {
             for at in (1..after.values.len()).step_by(7) {
                 after.variance[at] = 0.0;
             }
-            correction.repair(&mut after, &vec![0.5; 3 * across * down], &vec![3; across * down]).unwrap();
+            let after =
+                correction.repair(&after, &vec![0.5; 3 * across * down], &vec![3; across * down]).unwrap();
             let mut changed = 0;
             for at in 0..before.values.len() {
                 assert!(after.values[at].is_finite() && after.variance[at] >= 0.0);
@@ -231,8 +231,7 @@ mod tests {
                 part.variance[to..to + length].copy_from_slice(&whole.variance[from..from + length]);
             }
             let colours = vec![0.5; 3 * rows.len() * across];
-            correction.repair(&mut part, &colours, &labels[rows.start * across..rows.end * across]).unwrap();
-            part
+            correction.repair(&part, &colours, &labels[rows.start * across..rows.end * across]).unwrap()
         };
         let whole = repaired(0..down, &labels);
         // Row 64 is the first of the second piece; what is computed here is one piece.
@@ -246,7 +245,7 @@ mod tests {
         }
         let other = repaired(40..100, &vec![255; across * down]);
         assert!(part.values.iter().zip(&other.values).any(|(a, b)| (a - b).abs() > 1e-3));
-        assert!(correction.repair(&mut code(3, 3), &[0.5; 27], &[0; 8]).is_err());
-        assert!(correction.repair(&mut code(3, 3), &[0.5; 26], &[0; 9]).is_err());
+        assert!(correction.repair(&code(3, 3), &[0.5; 27], &[0; 8]).is_err());
+        assert!(correction.repair(&code(3, 3), &[0.5; 26], &[0; 9]).is_err());
     }
 }

@@ -96,8 +96,6 @@ pub struct Known {
     pub code: Code,
     /// How much of each region arrived, 0 to 1; 0 for those that were not sent.
     pub arrived: Vec<f32>,
-    /// Whether anything of a region is lost, or was not sent.
-    pub damaged: bool,
 }
 
 impl Kind {
@@ -325,7 +323,7 @@ impl Sct {
             return Err(ModelError::Damaged("the first feature is no map of the regions".into()));
         };
         if !missing.is_empty() {
-            return Ok(Known { side, map: None, code, arrived: Vec::new(), damaged: true });
+            return Ok(Known { side, map: None, code, arrived: Vec::new() });
         }
         let map = Map::parse(bytes, self.kind, across, down)?;
         if map.sent().count() != regions.len() {
@@ -335,16 +333,8 @@ impl Sct {
         let layouts = Layout::of(&map.of_block, across, map.regions.len());
         let symbols = integrated::symbols_of_blocks(&map, &map.cells());
         let mut arrived = vec![0.0; map.regions.len()];
-        // Where nothing was sent, there is nothing to learn from.
-        let mut damaged = (1..map.regions.len()).contains(&regions.len());
         for (region, feature) in map.sent().zip(regions) {
             let layout = &layouts[region];
-            damaged |= match feature {
-                ReceivedFeature::Digital { missing, .. } => !missing.is_empty(),
-                ReceivedFeature::Analog { noise_variance, .. } => {
-                    !noise_variance.iter().all(|v| v.is_finite())
-                }
-            };
             arrived[region] = match (map.regions[region].coding, feature) {
                 (Coding::Modular(quantiser), ReceivedFeature::Digital { bytes, missing }) => {
                     self.place(bytes, missing, quantiser, layout, &mut code)
@@ -365,7 +355,7 @@ impl Sct {
                 _ => return Err(ModelError::Damaged("a region came as something else than told".into())),
             };
         }
-        Ok(Known { side, map: Some(map), code, arrived, damaged })
+        Ok(Known { side, map: Some(map), code, arrived })
     }
 
     /// Places what arrived of a region's bytes; returns how much of them is of use.
@@ -386,16 +376,18 @@ impl Sct {
         usable as f32 / bytes.len().max(1) as f32
     }
 
-    /// Gives every block of which nothing arrived the colour of its region.
-    fn paint(&self, known: &mut Known) -> Result<(), ModelError> {
-        let Some(map) = &known.map else { return Ok(()) };
+    /// Gives every block of which nothing arrived the colour of its region; these blocks.
+    fn paint(&self, known: &mut Known) -> Result<Vec<usize>, ModelError> {
+        let Some(map) = &known.map else { return Ok(Vec::new()) };
         let code = &mut known.code;
         let blocks = code.across * code.down;
-        let Some(&first) = self.colours.first() else { return Ok(()) };
-        let bare: Vec<usize> =
-            (0..blocks).filter(|&block| code.variance[first * blocks + block] >= UNKNOWN).collect();
+        let mut nothing = vec![true; blocks];
+        for variance in code.variance.chunks_exact(blocks) {
+            nothing.iter_mut().zip(variance).for_each(|(nothing, variance)| *nothing &= *variance >= UNKNOWN);
+        }
+        let bare: Vec<usize> = (0..blocks).filter(|&block| nothing[block]).collect();
         if bare.is_empty() {
-            return Ok(());
+            return Ok(bare);
         }
         let planes = painted(map, map.about(known.side.mean));
         let values = self.transform.encode(&planes, known.side.mean, ASSUMED_DB, false)?.values;
@@ -406,20 +398,26 @@ impl Sct {
                 (code.values[at], code.variance[at]) = (values[at], variance);
             }
         }
-        Ok(())
+        Ok(bare)
     }
 
-    /// Repairs what was lost from what is around it, where anything was.
-    fn correct(&self, known: &mut Known) -> Result<(), ModelError> {
-        match (&self.correction, &known.map) {
-            (Some(correction), Some(map)) if known.damaged => {
-                let class = |&region: &u8| map.regions[usize::from(region)].class.unwrap_or(u8::MAX);
-                let labels: Vec<u8> = map.of_block.iter().map(class).collect();
-                let colours = known.colours();
-                correction.repair(&mut known.code, &colours, &labels)
-            }
-            _ => Ok(()),
+    /// Makes up blocks of which nothing arrived from what is around them. Of what arrived in part the decoder makes more by itself.
+    fn correct(&self, known: &mut Known, bare: &[usize]) -> Result<(), ModelError> {
+        let (Some(correction), Some(map)) = (&self.correction, &known.map) else { return Ok(()) };
+        if bare.is_empty() {
+            return Ok(());
         }
+        let class = |&region: &u8| map.regions[usize::from(region)].class.unwrap_or(u8::MAX);
+        let labels: Vec<u8> = map.of_block.iter().map(class).collect();
+        let repaired = correction.repair(&known.code, &known.colours(), &labels)?;
+        let blocks = labels.len();
+        for channel in 0..CHANNELS {
+            for at in bare.iter().map(|block| channel * blocks + block) {
+                (known.code.values[at], known.code.variance[at]) =
+                    (repaired.values[at], repaired.variance[at]);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -554,8 +552,8 @@ impl System for Sct {
             // Nothing is left to be told: beside the thumbnail, every region is of one colour.
             Some(map) if map.sent().count() == 0 => planes = painted(map, map.about(known.side.mean)),
             Some(_) => {
-                self.paint(&mut known)?;
-                self.correct(&mut known)?;
+                let bare = self.paint(&mut known)?;
+                self.correct(&mut known, &bare)?;
                 self.transform.decode(&known.code, known.side.mean, &mut planes)?;
             }
         }
