@@ -66,7 +66,7 @@ struct SctTablesArgs {
     device: DeviceChoice,
 }
 
-/// Train the correction of the systems sct-…, which repairs damaged regions before the decoder
+/// Train the correction of the systems sct-…, which makes up lost regions before the decoder
 #[derive(ClapArgs)]
 struct CorrectionArgs {
     #[command(flatten)]

@@ -16,7 +16,7 @@ pub fn repeat(symbols: &mut Vec<Complex32>, length: usize) {
     symbols.extend(again);
 }
 
-/// `own` symbols and their noise variances from those that came, `own` or more: each as the sum of all that came of it, weighed by
+/// `own` symbols and their noise variances from those that came, `own` or more: each as the mean of all that came of it, weighed by
 /// how little noise it has. What never came has an infinite variance.
 pub fn gather<'a>(
     symbols: &'a [Complex32],
@@ -37,6 +37,12 @@ pub fn gather<'a>(
     let variances = weights.iter().map(|weight| weight.recip()).collect();
     let known = |(sum, weight): (Complex32, f32)| if weight > 0.0 { sum / weight } else { Complex32::ZERO };
     (sums.into_iter().zip(weights).map(known).collect(), variances)
+}
+
+/// How far symbols can be trusted on average, 0 to 1.
+pub fn mean_trust(noise_variance: &[f32]) -> f32 {
+    let trust = |variance: &f32| f64::from(if *variance >= 0.0 { 1.0 / (1.0 + variance) } else { 0.0 });
+    (noise_variance.iter().map(trust).sum::<f64>() / noise_variance.len().max(1) as f64) as f32
 }
 
 #[cfg(test)]

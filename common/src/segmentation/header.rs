@@ -20,7 +20,7 @@ use crate::message::{MAX_FEATURES, MAX_SIDE_BYTES, ModelDigest, Payload, Semanti
 
 /// Most bytes of all digital features of a message.
 pub const MAX_DIGITAL_BYTES: u64 = 32 << 20;
-/// Most symbols of all analog features of a message: 40 megapixels at CBR 1/6.
+/// Most symbols of all analog features of a message: 40 megapixels at CBR 1/6, where all values of a picture are sent.
 pub const MAX_ANALOG_SYMBOLS: u64 = 21_000_000;
 const ANALOG: u32 = 1 << 31;
 

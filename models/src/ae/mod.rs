@@ -43,14 +43,14 @@ use semcast_common::message::{
 use semcast_common::segmentation::header::MAX_ANALOG_SYMBOLS;
 use sha2::{Digest, Sha256};
 
-use crate::repetition::{gather, repeat};
+use crate::repetition::{gather, mean_trust, repeat};
 use crate::{Budget, Decoded, LEAST_VARIANCE, ModelError, OpenDevice, System, check_origin};
 use adaptation::{ASSUMED_DB, TOLD_DB};
 use basis::BLOCK;
 use network::{Network, UNKNOWN};
 use planes::Planes;
 use posterior::LOG_RATIOS;
-use rates::{Grid, Rates, STEPS, allocate_alike, step_of};
+use rates::{Grid, Rates, STEPS, allocate_alike, send_all, step_of};
 use side::Side;
 use transform::{Code, Convolutional, Encoded, Transform};
 
@@ -208,7 +208,7 @@ impl<T: Transform> Autoencoder<T> {
                     Complex32::from_polar(1.0, (0.25 + 0.5 * (index % 4) as f32) * std::f32::consts::PI);
             }
         } else {
-            if known.is_none() && rates.iter().all(|&rate| rate == STEPS - 1) {
+            if known.is_none() && send_all(&side.rates) {
                 let takes = budget.symbols_for(side.base_bytes().len(), BASE_LEVEL);
                 repeat(&mut symbols, budget.symbols.saturating_sub(takes).min(MAX_ANALOG_SYMBOLS as usize));
             }
@@ -239,7 +239,7 @@ impl<T: Transform> Autoencoder<T> {
         if side.variance_power.is_some() && self.transform.known_log_ratio().is_none() {
             return Err(ModelError::Side(format!("variances are sent, of which {} knows nothing", self.id)));
         }
-        let expected = places.len() * if side.variance_power.is_some() { 2 } else { 1 };
+        let expected = self.own_symbols(side);
         if symbols.len() < expected || noise_variance.len() != symbols.len() {
             return Err(ModelError::Damaged(format!(
                 "{} symbols and {} noise variances came for a picture of {expected} symbols",
@@ -297,6 +297,12 @@ impl<T: Transform> Autoencoder<T> {
             planes.give_thumbnail(thumbnail);
         }
         planes.to_picture(side.width, side.height, side.mean)
+    }
+
+    /// Symbols of a picture, each counted once.
+    fn own_symbols(&self, side: &Side) -> usize {
+        let shares = if side.variance_power.is_some() { 2 } else { 1 };
+        shares * side.symbols(self.transform.rates()).iter().sum::<usize>()
     }
 
     /// How much energy of the picture each cell has in the channels that each rate adds.
@@ -445,10 +451,9 @@ impl<T: Transform> System for Autoencoder<T> {
             return Ok(Decoded { content: Content::Picture(picture), confidence: 0.0 });
         }
         let side = Side::parse(&received.side, Some(bytes))?;
-        let picture = self.demodulate(&side, symbols, noise_variance)?;
-        let trust = |variance: &f32| f64::from(if *variance >= 0.0 { 1.0 / (1.0 + variance) } else { 0.0 });
-        let confidence = noise_variance.iter().map(trust).sum::<f64>() / noise_variance.len().max(1) as f64;
-        Ok(Decoded { content: Content::Picture(picture), confidence: confidence as f32 })
+        let (symbols, noise_variance) = gather(symbols, noise_variance, self.own_symbols(&side));
+        let picture = self.demodulate(&side, &symbols, &noise_variance)?;
+        Ok(Decoded { content: Content::Picture(picture), confidence: mean_trust(&noise_variance) })
     }
 }
 

@@ -74,6 +74,11 @@ impl Grid {
     }
 }
 
+/// Whether everything is sent everywhere, `chosen` being indexes into the rates of a transform.
+pub fn send_all(chosen: &[u8]) -> bool {
+    chosen.iter().all(|&rate| usize::from(rate) == STEPS - 1)
+}
+
 /// The lowest rate that sends a channel.
 pub fn step_of(rates: &Rates, channel: usize) -> usize {
     rates.partition_point(|symbols| 2 * symbols <= channel).min(STEPS - 1)

@@ -1,5 +1,5 @@
-//! Semantic distortion correction: values that were lost or damaged are repaired from their surroundings, before the decoder
-//! makes a picture of them.
+//! Semantic distortion correction: values that were lost are made up from their surroundings, before the decoder makes a picture
+//! of them. Receivers use it for blocks of which nothing arrived; of what arrived in part the decoder makes more by itself.
 //!
 //! In → out: what is known of a picture's values, the label of each block → the same, with an estimate where little was known
 //! and how far it can be trusted.

@@ -13,7 +13,7 @@ use crate::LEAST_VARIANCE;
 use crate::ae::network::UNKNOWN;
 use crate::ae::rates::{RATES, STEPS, allocate, gain, step_of};
 use crate::ae::transform::Code;
-use crate::repetition::{gather, repeat};
+use crate::repetition::repeat;
 
 /// Power of the importance's density to which errors count.
 const WEIGHT_EXPONENT: f64 = 0.9;
@@ -92,7 +92,8 @@ pub fn modulate(
         Complex32::new(values[at], values[at + blocks]) * gain(symbols[block])
     };
     let mut sent: Vec<Complex32> = places(layout, symbols).map(value).collect();
-    if sent.iter().all(|symbol| *symbol == Complex32::ZERO) {
+    let energy = |sent: &[Complex32]| sent.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum::<f64>();
+    if energy(&sent) == 0.0 {
         // Nothing to tell: four directions in turn keep the power.
         for (at, symbol) in sent.iter_mut().enumerate() {
             *symbol = Complex32::from_polar(1.0, (0.25 + 0.5 * (at % 4) as f32) * std::f32::consts::PI);
@@ -100,8 +101,7 @@ pub fn modulate(
         return (sent, Coding::Integrated(None));
     }
     repeat(&mut sent, length);
-    let energy: f64 = sent.iter().map(|symbol| f64::from(symbol.norm_sqr())).sum();
-    let power = rounded_power((energy / (2 * sent.len()) as f64) as f32);
+    let power = rounded_power((energy(&sent) / (2 * sent.len()) as f64) as f32);
     let scale = 1.0 / (2.0 * power).sqrt();
     sent.iter_mut().for_each(|symbol| *symbol *= scale);
     (sent, Coding::Integrated(Some(power)))
@@ -117,8 +117,7 @@ pub fn demodulate(
     code: &mut Code,
 ) {
     let blocks = code.across * code.down;
-    let (received, noise_variance) = gather(received, noise_variance, length(layout, symbols));
-    let received = received.iter().zip(noise_variance.iter());
+    let received = received.iter().zip(noise_variance);
     for ((pair, block), (symbol, variance)) in places(layout, symbols).zip(received) {
         let gain = gain(symbols[block]);
         let value = *symbol * ((2.0 * power).sqrt() / gain);

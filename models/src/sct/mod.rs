@@ -48,10 +48,11 @@ use crate::ae::base;
 use crate::ae::basis::BLOCK;
 use crate::ae::network::{CHANNELS, UNKNOWN};
 use crate::ae::planes::Planes;
-use crate::ae::rates::STEPS;
+use crate::ae::rates::send_all;
 use crate::ae::thumbnail::Thumbnail;
 use crate::ae::transform::{Code, Convolutional, Transform, values};
 use crate::ae::weights::from_bytes;
+use crate::repetition::{gather, mean_trust};
 use crate::{Budget, Decoded, ModelError, OpenDevice, System, SystemOptions, check_origin};
 use analysis::Analysis;
 use correction::Correction;
@@ -298,7 +299,7 @@ impl Sct {
         let sent: Vec<usize> = map.sent().collect();
         let mut lengths: Vec<usize> =
             sent.iter().map(|&region| integrated::length(&layouts[region], &symbols)).collect();
-        if map.rates.iter().all(|&rate| usize::from(rate) == STEPS - 1) {
+        if send_all(&map.rates) {
             let densities = analysis.densities();
             let densities: Vec<f32> = sent.iter().map(|&region| densities[region]).collect();
             lengths = integrated::repeated(&lengths, &densities, of_regions);
@@ -342,15 +343,16 @@ impl Sct {
                 (Coding::Integrated(power), ReceivedFeature::Analog { symbols: got, noise_variance }) => {
                     // Of a region without values all is known from the start.
                     let power = power.unwrap_or(0.0);
-                    if got.len() < integrated::length(layout, &symbols) {
+                    let own = integrated::length(layout, &symbols);
+                    if got.len() < own {
                         return Err(ModelError::Damaged(format!(
-                            "{} symbols came for a region of {}",
-                            got.len(),
-                            integrated::length(layout, &symbols)
+                            "{} symbols came for a region of {own}",
+                            got.len()
                         )));
                     }
-                    integrated::demodulate(got, noise_variance, power, layout, &symbols, &mut code);
-                    mean_trust(noise_variance)
+                    let (got, noise_variance) = gather(got, noise_variance, own);
+                    integrated::demodulate(&got, &noise_variance, power, layout, &symbols, &mut code);
+                    mean_trust(&noise_variance)
                 }
                 _ => return Err(ModelError::Damaged("a region came as something else than told".into())),
             };
@@ -464,12 +466,6 @@ fn colours(planes: &Planes, about: [u8; 3], analysis: &Analysis) -> Vec<[u8; 3]>
         .zip(pixels)
         .map(|(sums, pixels)| sums.map(|sum| (sum / pixels).round().clamp(0.0, 255.0) as u8))
         .collect()
-}
-
-/// How far symbols can be trusted on average, 0 to 1.
-fn mean_trust(noise_variance: &[f32]) -> f32 {
-    let trust = |variance: &f32| f64::from(if *variance >= 0.0 { 1.0 / (1.0 + variance) } else { 0.0 });
-    (noise_variance.iter().map(trust).sum::<f64>() / noise_variance.len().max(1) as f64) as f32
 }
 
 impl Known {

@@ -258,10 +258,10 @@ pub fn place(quantised: &[i32], layout: &Layout, quantiser: Quantiser, variance:
     let blocks = layout.blocks.len();
     let size = step_size(quantiser.step);
     let (fine, zero) = (size * size * NOISE.0, size * size * NOISE.1);
-    // Channels that were not written are zero.
-    let rest = (quantiser.channels * blocks..CHANNELS * blocks).map(|_| 0);
-    let known = quantised.iter().copied().enumerate();
-    for (at, value) in known.chain((quantiser.channels * blocks..).zip(rest)) {
+    // Channels that were not written are zero, in blocks of which anything was read.
+    let rest = quantiser.channels * blocks..CHANNELS * blocks;
+    let rest = rest.filter(|at| at % blocks < quantised.len()).map(|at| (at, 0));
+    for (at, value) in quantised.iter().copied().enumerate().chain(rest) {
         let (channel, block) = (at / blocks, layout.blocks[at % blocks] as usize);
         let target = channel * picture_blocks + block;
         let coefficient = value as f32 * size;

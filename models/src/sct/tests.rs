@@ -138,15 +138,22 @@ fn symbols_that_are_left_repeat_regions_by_their_importance() {
             Payload::Analog(symbols) => Some((feature.importance, symbols.len())),
             Payload::Digital(_) => None,
         };
+        for feature in &message.features {
+            let Payload::Analog(symbols) = &feature.payload else { continue };
+            let power: f32 = symbols.iter().map(Complex32::norm_sqr).sum::<f32>() / symbols.len() as f32;
+            assert!((power - 1.0).abs() < 0.01, "{power}");
+        }
+        let Payload::Digital(map) = &message.features[0].payload else { panic!("the map is digital") };
+        let of_map = budget.symbols_for(map.len(), BASE_LEVEL);
         let map = system.known(&arrived).unwrap().map.unwrap();
         let sizes =
             map.sent().map(|region| map.of_block.iter().filter(|of| usize::from(**of) == region).count());
         let regions = message.features.iter().filter_map(analog).zip(sizes).collect::<Vec<_>>();
-        (psnr, regions)
+        (psnr, regions, of_map)
     };
-    let (psnr, regions) = quality_of(symbols);
+    let (psnr, regions, of_map) = quality_of(symbols);
     let all: usize = regions.iter().map(|((_, length), _)| length).sum();
-    assert!(all <= symbols && all > symbols * 9 / 10, "{all} of {symbols}");
+    assert!(regions.len() > 1 && of_map + all <= symbols && all > symbols * 9 / 10, "{all} of {symbols}");
     let of_block = |at: usize| {
         let ((importance, length), size) = regions[at];
         (importance / size as f32, length as f32 / size as f32)
@@ -155,8 +162,45 @@ fn symbols_that_are_left_repeat_regions_by_their_importance() {
         let ((first, of_first), (other, of_other)) = (of_block(0), of_block(at));
         assert!((first >= other) == (of_first >= of_other - 1.0), "{regions:?}");
     }
-    let (before, _) = quality_of(140 * blocks);
+    let (before, ..) = quality_of(140 * blocks);
     assert!(psnr > before + 1.0, "{psnr} dB after {before} dB");
+}
+
+/// Of a region that is lost every block is made up; of one that breaks off within its first channel, those of which nothing was
+/// read; of one that breaks off later, and of those that arrived, none.
+#[test]
+fn what_never_arrived_is_made_up_and_the_rest_stays_as_it_is() {
+    let mut system = system(Kind::Modular);
+    let message = system.encode(&content(320, 240), Budget::new(12_000, 3000), &Intent::default()).unwrap();
+    let whole = over_noise(&message, 0.01, 1);
+    for from in [0.0, 0.02, 0.6] {
+        let mut received = whole.clone();
+        lose(&mut received.features[1], from, 1.0);
+        let mut known = system.known(&received).unwrap();
+        let map = known.map.clone().unwrap();
+        let region = map.sent().next().unwrap();
+        let size = map.of_block.iter().filter(|of| usize::from(**of) == region).count();
+        let before = known.code.values.clone();
+        let bare = system.paint(&mut known).unwrap();
+        assert!(bare.iter().all(|&block| usize::from(map.of_block[block]) == region));
+        match from {
+            0.0 => assert_eq!(bare.len(), size),
+            0.02 => assert!((1..size).contains(&bare.len()), "{} of {size}", bare.len()),
+            _ => assert!(bare.is_empty()),
+        }
+        let painted = known.code.values.clone();
+        system.correct(&mut known, &bare).unwrap();
+        let blocks = map.of_block.len();
+        let mut changed = 0;
+        for (at, after) in known.code.values.iter().enumerate() {
+            if bare.contains(&(at % blocks)) {
+                changed += usize::from(*after != painted[at]);
+            } else {
+                assert_eq!(*after, before[at]);
+            }
+        }
+        assert!(changed * 2 >= bare.len() * CHANNELS, "{changed}");
+    }
 }
 
 /// The machine is told a class for every block, as long as it knows that it is asked.

@@ -142,7 +142,7 @@ impl Task for TrainedCorrection {
         let Weights { error, perceptual, adversarial } = self.judge.weights;
         let labels = if self.labels.is_some() { "labels of a segmentation network" } else { "no labels" };
         format!(
-            "The correction of `sct-integrated` and `sct-modular`: repairs values of damaged regions before the decoder \
+            "The correction of `sct-integrated` and `sct-modular`: makes up values of lost regions before the decoder \
              makes a picture of them. Encoder and decoder stay as they are; {labels}. Loss: {error} · ln(mean square error) + \
              {perceptual} · LPIPS (SqueezeNet) + {adversarial} · adversarial + {LIKELIHOOD} · negative logarithm of the \
              likelihood of the values."

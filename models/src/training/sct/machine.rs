@@ -165,7 +165,7 @@ impl Task for TrainedMachine {
         let wanted = one_hot(&batch.labels, COUNT, [count, height, width], &constants) * of_classes;
         let known: f32 = batch.labels.iter().filter_map(|label| weights.get(usize::from(*label))).sum();
         let loss = (log_softmax(logits.clone(), 1) * wanted).sum().div_scalar(-known.max(1.0));
-        // A group of which the teacher knows nothing counts as one without a block that is right.
+        // A group of which the teacher says nothing counts as one without a block that is right.
         let share = |(wrong, all): (usize, usize)| if all == 0 { 1.0 } else { wrong as f32 / all as f32 };
         let mistakes = self.mistakes(logits.inner(), batch, has_class);
         let errors: Vec<f32> = mistakes.into_iter().map(share).collect();
