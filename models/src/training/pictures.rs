@@ -78,7 +78,7 @@ impl Crops {
         self
     }
 
-    /// The same in other light: in half of the groups each colour is darker, down to [`DARKEST`] of itself, so that nobody takes the colours of few
+    /// The same in other light: in half of the groups each colour is darker, down to `DARKEST` of itself, so that nobody takes the colours of few
     /// pictures for what they show.
     pub fn tinted(mut self, rng: &mut StdRng) -> Self {
         let area = self.side * self.side;
