@@ -139,7 +139,8 @@ impl<T: Transform> Autoencoder<T> {
     }
 
     /// Picture → its side information and the symbols that, with the base, keep within the budget, the most important first; if all are
-    /// sent and symbols are left, they repeat what was sent. With transmitted variance, which knows no repetition, half of them are the values and the other half, in the same order, the logarithms of their variances.
+    /// sent and symbols are left, they repeat what was sent. With transmitted variance, which knows no repetition, half of them are the
+    /// values and the other half, in the same order, the logarithms of their variances.
     pub fn modulate(&self, picture: &Picture, budget: Budget) -> Result<(Side, Vec<Complex32>), ModelError> {
         let told_db = told_db(budget.snr_db);
         let (mut planes, mean) = Planes::of(picture, BLOCK);
@@ -451,8 +452,8 @@ impl<T: Transform> System for Autoencoder<T> {
             return Ok(Decoded { content: Content::Picture(picture), confidence: 0.0 });
         }
         let side = Side::parse(&received.side, Some(bytes))?;
-        let (symbols, noise_variance) = gather(symbols, noise_variance, self.own_symbols(&side));
-        let picture = self.demodulate(&side, &symbols, &noise_variance)?;
+        let picture = self.demodulate(&side, symbols, noise_variance)?;
+        let (_, noise_variance) = gather(symbols, noise_variance, self.own_symbols(&side));
         Ok(Decoded { content: Content::Picture(picture), confidence: mean_trust(&noise_variance) })
     }
 }

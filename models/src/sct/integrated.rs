@@ -64,8 +64,8 @@ pub fn length(layout: &Layout, symbols: &[usize]) -> usize {
     layout.blocks.iter().map(|&block| symbols[block as usize]).sum()
 }
 
-/// Symbols of regions that have `lengths` of their own and are `densities` important, where `budget` symbols may be sent for them and all
-/// their values already are: what is left repeats what matters.
+/// Symbols of regions that have `lengths` of their own, where `budget` symbols may be sent for them and all their values already are: what
+/// is left repeats what matters by `densities`, importance of a block over the picture's mean.
 pub fn repeated(lengths: &[usize], densities: &[f32], budget: usize) -> Vec<usize> {
     let left = budget.saturating_sub(lengths.iter().sum()) as f64;
     let shares: Vec<f64> =
@@ -107,11 +107,12 @@ pub fn modulate(
     (sent, Coding::Integrated(Some(power)))
 }
 
-/// Puts what was received of a region among the values of the picture, each with its noise variance.
+/// Puts what was received of a region among the values of the picture, each with its noise variance. Where `power` says that all its
+/// values are zero, they are known whatever was received.
 pub fn demodulate(
     received: &[Complex32],
     noise_variance: &[f32],
-    power: f32,
+    power: Option<f32>,
     layout: &Layout,
     symbols: &[usize],
     code: &mut Code,
@@ -119,10 +120,12 @@ pub fn demodulate(
     let blocks = code.across * code.down;
     let received = received.iter().zip(noise_variance);
     for ((pair, block), (symbol, variance)) in places(layout, symbols).zip(received) {
-        let gain = gain(symbols[block]);
-        let value = *symbol * ((2.0 * power).sqrt() / gain);
-        // Of a complex symbol's noise, each value has half; of its power, which is twice that of a value, all.
-        let variance = variance.max(LEAST_VARIANCE) * power / gain.powi(2);
+        let (value, variance) = power.map_or((Complex32::ZERO, 0.0), |power| {
+            let gain = gain(symbols[block]);
+            // Of a complex symbol's noise, each value has half; of its power, which is twice that of a value, all.
+            let variance = variance.max(LEAST_VARIANCE) * power / gain.powi(2);
+            (*symbol * ((2.0 * power).sqrt() / gain), variance)
+        });
         if value.re.is_finite() && value.im.is_finite() && variance < UNKNOWN {
             for (channel, value) in [(2 * pair, value.re), (2 * pair + 1, value.im)] {
                 code.values[channel * blocks + block] = value;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 1 | bits 0–3: version, 2; bit 4: 0 modular, 1 integrated; bit 5: 0 for people, 1 for a machine; bit 6: 1 with a thumbnail; bit 7: zero |
 //! | 1 | number of regions, 1 to 12 |
-//! | 7 each | regions of falling importance: class (255 for none); importance of a block over the picture's mean, 8 · log₂ + 128; mean red, green, blue, with a thumbnail that of what it leaves, about 128; two bytes of the system, see below |
+//! | 7 each | regions of falling importance: class (255 for none); importance of a block over the picture's mean, 8 · log₂ + 128; mean red, green, blue, with a thumbnail that of what it leaves, halved, about 128; two bytes of the system, see below |
 //! | to the end | range coded: region of every block; of the integrated system, rate of every cell; thumbnail (as in [`crate::ae::base`]) |
 //!
 //! The two bytes of a region are 255, 255 if it is not sent; else of the modular system the step of its quantiser, 0 to 127,
@@ -29,8 +29,6 @@ use crate::ae::rates::Grid;
 use crate::ae::thumbnail::Thumbnail;
 use crate::coder::{AdaptiveBit, Decoder, Encoder};
 
-/// What stands for no difference in the colour of a region beside a thumbnail.
-pub const MIDDLE: [u8; 3] = [128; 3];
 /// Greatest number of a quantiser's step.
 pub const MAX_STEP: u8 = 127;
 
@@ -44,6 +42,27 @@ const UNSENT: [u8; 2] = [255, 255];
 const SILENT: i16 = i16::MIN;
 /// Bits of a rate.
 const RATE_BITS: usize = 3;
+
+/// How the colours of regions are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ColourScale {
+    /// What stands for planes of zeros.
+    pub zero: [u8; 3],
+    /// Steps of what is written from zero to one.
+    pub steps: f32,
+}
+
+impl ColourScale {
+    /// Of planes about the picture's mean colour; beside a thumbnail, of what it leaves of them, which may be as far from zero as black
+    /// from white, either way.
+    pub fn new(mean: [u8; 3], beside_thumbnail: bool) -> Self {
+        if beside_thumbnail {
+            Self { zero: [128; 3], steps: 127.0 }
+        } else {
+            Self { zero: mean, steps: 255.0 }
+        }
+    }
+}
 
 /// How the values of a region are quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +91,7 @@ pub struct MapRegion {
     pub class: Option<u8>,
     /// Importance of a block of it over the picture's mean, to an eighth of an octave.
     pub density: f32,
-    /// Mean colour; if there is a thumbnail, that of what it leaves of the picture, about [`MIDDLE`].
+    /// Mean colour; if there is a thumbnail, that of what it leaves of the picture. Written as [`ColourScale`] says.
     pub colour: [u8; 3],
     /// How it is sent.
     pub coding: Coding,
@@ -165,9 +184,9 @@ impl Map {
         }
     }
 
-    /// What the colours of the regions are about, for a picture of a mean colour.
-    pub fn about(&self, mean: [u8; 3]) -> [u8; 3] {
-        if self.thumbnail.is_some() { MIDDLE } else { mean }
+    /// How the colours of the regions are written, for a picture of a mean colour.
+    pub fn colour_scale(&self, mean: [u8; 3]) -> ColourScale {
+        ColourScale::new(mean, self.thumbnail.is_some())
     }
 
     /// Whether a region is sent.

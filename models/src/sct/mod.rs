@@ -57,7 +57,7 @@ use crate::{Budget, Decoded, ModelError, OpenDevice, System, SystemOptions, chec
 use analysis::Analysis;
 use correction::Correction;
 use machine::Machine;
-use map::{Coding, MIDDLE, Map, Quantiser};
+use map::{Coding, ColourScale, Map, Quantiser};
 use modular::{Candidate, Layout};
 use segmentation::Segmenter;
 use side::Side;
@@ -177,8 +177,7 @@ impl Sct {
             // The colour of the regions tells all.
             sent.fill(false);
         }
-        let about = if thumbnail.is_some() { MIDDLE } else { mean };
-        let colours = colours(&planes, about, &analysis);
+        let colours = colours(&planes, ColourScale::new(mean, thumbnail.is_some()), &analysis);
         let (map, payloads) = loop {
             let mut map = Map::of(&analysis, &colours, thumbnail.clone(), intent.purpose);
             let payloads = match self.kind {
@@ -341,18 +340,17 @@ impl Sct {
                     self.place(bytes, missing, quantiser, layout, &mut code)
                 }
                 (Coding::Integrated(power), ReceivedFeature::Analog { symbols: got, noise_variance }) => {
-                    // Of a region without values all is known from the start.
-                    let power = power.unwrap_or(0.0);
                     let own = integrated::length(layout, &symbols);
-                    if got.len() < own {
+                    if got.len() < own || noise_variance.len() != got.len() {
                         return Err(ModelError::Damaged(format!(
-                            "{} symbols came for a region of {own}",
-                            got.len()
+                            "{} symbols and {} noise variances came for a region of {own} symbols",
+                            got.len(),
+                            noise_variance.len()
                         )));
                     }
                     let (got, noise_variance) = gather(got, noise_variance, own);
                     integrated::demodulate(&got, &noise_variance, power, layout, &symbols, &mut code);
-                    mean_trust(&noise_variance)
+                    power.map_or(1.0, |_| mean_trust(&noise_variance))
                 }
                 _ => return Err(ModelError::Damaged("a region came as something else than told".into())),
             };
@@ -391,7 +389,7 @@ impl Sct {
         if bare.is_empty() {
             return Ok(bare);
         }
-        let planes = painted(map, map.about(known.side.mean));
+        let planes = painted(map, map.colour_scale(known.side.mean));
         let values = self.transform.encode(&planes, known.side.mean, ASSUMED_DB, false)?.values;
         for &channel in &self.colours {
             let variance = COLOUR_ERROR * self.transform.variance()[channel];
@@ -423,15 +421,15 @@ impl Sct {
     }
 }
 
-/// Every region in its colour, about a colour; without a thumbnail.
-fn painted(map: &Map, about: [u8; 3]) -> Planes {
+/// Every region in its colour, without the thumbnail.
+fn painted(map: &Map, scale: ColourScale) -> Planes {
     let mut planes = Planes::zeros(map.across * BLOCK, map.down * BLOCK);
     let area = planes.width * planes.height;
     for (block, &region) in map.of_block.iter().enumerate() {
         let colour = map.regions[usize::from(region)].colour;
         let (row, column) = (block / map.across, block % map.across);
-        for (channel, (value, about)) in colour.into_iter().zip(about).enumerate() {
-            let value = (f32::from(value) - f32::from(about)) / 255.0;
+        for (channel, (value, zero)) in colour.into_iter().zip(scale.zero).enumerate() {
+            let value = (f32::from(value) - f32::from(zero)) / scale.steps;
             for y in row * BLOCK..(row + 1) * BLOCK {
                 let start = channel * area + y * planes.width + column * BLOCK;
                 planes.values[start..start + BLOCK].fill(value);
@@ -448,17 +446,18 @@ fn mark(map: &mut Map, sent: &[bool], coding: Coding) {
     }
 }
 
-/// The mean colour of each region, where planes of zeros are of the colour `about`.
-fn colours(planes: &Planes, about: [u8; 3], analysis: &Analysis) -> Vec<[u8; 3]> {
+/// The mean colour of each region.
+fn colours(planes: &Planes, scale: ColourScale, analysis: &Analysis) -> Vec<[u8; 3]> {
     let area = planes.width * planes.height;
     let mut sums = vec![[0.0_f64; 3]; analysis.regions.len()];
-    for (channel, &about) in about.iter().enumerate() {
+    for (channel, &zero) in scale.zero.iter().enumerate() {
         let plane = &planes.values[channel * area..(channel + 1) * area];
         for (at, row) in plane.chunks_exact(BLOCK).enumerate() {
             let (y, column) = (at / analysis.across, at % analysis.across);
             let region = analysis.of_block[y / BLOCK * analysis.across + column];
             let sum: f32 = row.iter().sum();
-            sums[usize::from(region)][channel] += 255.0 * f64::from(sum) + BLOCK as f64 * f64::from(about);
+            sums[usize::from(region)][channel] +=
+                f64::from(scale.steps) * f64::from(sum) + BLOCK as f64 * f64::from(zero);
         }
     }
     let pixels = analysis.sizes().into_iter().map(|size| (size * BLOCK * BLOCK).max(1) as f64);
@@ -535,7 +534,6 @@ impl System for Sct {
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError> {
         let mut known = self.known(received)?;
         if known.map.as_ref().is_some_and(|map| map.purpose == Purpose::Machine) {
-            self.paint(&mut known)?;
             let Side { width, height, .. } = known.side;
             let labels = self.machine.classify(&known.code, &known.colours(), width, height)?;
             let sum: u64 = labels.confidence().iter().map(|&share| u64::from(share)).sum();
@@ -546,7 +544,7 @@ impl System for Sct {
         match &known.map {
             None => {}
             // Nothing is left to be told: beside the thumbnail, every region is of one colour.
-            Some(map) if map.sent().count() == 0 => planes = painted(map, map.about(known.side.mean)),
+            Some(map) if map.sent().count() == 0 => planes = painted(map, map.colour_scale(known.side.mean)),
             Some(_) => {
                 let bare = self.paint(&mut known)?;
                 self.correct(&mut known, &bare)?;

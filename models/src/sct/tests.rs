@@ -203,6 +203,40 @@ fn what_never_arrived_is_made_up_and_the_rest_stays_as_it_is() {
     }
 }
 
+/// Also where a region is far brighter than what is around it, as a lamp at night is.
+#[test]
+fn colours_of_regions_are_told_to_a_step_beside_a_thumbnail_or_about_the_mean() {
+    let of_block = [0, 1, 1, 0];
+    let analysis = Analysis::new(2, &of_block, &[2.0, 1.0, 1.0, 2.0], &[None; 2]);
+    for (beside_thumbnail, wanted, step) in
+        [(true, [0.95, -0.9], 1.0 / 127.0), (false, [0.7, -0.2], 1.0 / 255.0)]
+    {
+        let mut planes = Planes::zeros(2 * BLOCK, 2 * BLOCK);
+        let region = |at: usize| {
+            usize::from(of_block[at / (2 * BLOCK) % (2 * BLOCK) / BLOCK * 2 + at % (2 * BLOCK) / BLOCK])
+        };
+        planes.values.iter_mut().enumerate().for_each(|(at, value)| *value = wanted[region(at)]);
+        let scale = ColourScale::new([60; 3], beside_thumbnail);
+        let map = Map::of(&analysis, &colours(&planes, scale, &analysis), None, Purpose::People);
+        let told = painted(&map, scale).values;
+        let furthest = told.iter().zip(&planes.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(furthest <= 0.51 * step, "{furthest}");
+    }
+}
+
+/// Of a region whose values are all zero the map tells everything.
+#[test]
+fn silent_regions_are_known_whatever_is_lost() {
+    let layouts = Layout::of(&[0, 1, 0, 1], 2, 2);
+    let mut code = Code::unknown(CHANNELS, 2, 2);
+    let (symbols, noise) = ([Complex32::ZERO; 16], [f32::INFINITY; 16]);
+    integrated::demodulate(&symbols, &noise, None, &layouts[1], &[8; 4], &mut code);
+    for (at, (value, variance)) in code.values.iter().zip(&code.variance).enumerate() {
+        let known = at / 4 < 16 && at % 2 == 1;
+        assert_eq!((*value, *variance), (0.0, if known { 0.0 } else { UNKNOWN }));
+    }
+}
+
 /// The machine is told a class for every block, as long as it knows that it is asked.
 #[test]
 fn what_is_for_a_machine_arrives_as_classes_whatever_is_lost() {
@@ -298,8 +332,9 @@ fn selective_mode_sends_less_and_paints_the_rest() {
                 }
             }
             let side = Side::parse(&received.side).unwrap();
-            let about = f64::from(side.mean[1]) - f64::from(map.about(side.mean)[1]);
-            let error = sum / count - f64::from(told.colour[1]) - about;
+            let ColourScale { zero, steps } = map.colour_scale(side.mean);
+            let told = (f64::from(told.colour[1]) - f64::from(zero[1])) / f64::from(steps);
+            let error = sum / count - 255.0 * told - f64::from(side.mean[1]);
             assert!(error.abs() < 25.0, "{kind:?}, region {region}: off by {error}");
         }
         assert!(quality(&original, &decoded) > 14.0);
