@@ -133,8 +133,11 @@ impl Task for Sct {
     }
 
     fn learning_rates(&self, rate: f64) -> ModuleLearningRate {
+        // The variances are those of the encoder's values.
         let encoder = ParamGroup::from_predicate("network.encoder");
-        ModuleLrScheduler::new(rate).with_group(encoder, rate * self.encoder_rate).step()
+        let variances = ParamGroup::from_predicate("network.decoder.log_variance");
+        let of_encoder = rate * self.encoder_rate;
+        ModuleLrScheduler::new(rate).with_group(encoder, of_encoder).with_group(variances, of_encoder).step()
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> Batch {

@@ -151,8 +151,7 @@ impl Task for TrainedMachine {
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> LabelledBatch {
-        let crops = pictures.crops(self.batch / GROUP, self.crop, rng).tinted(rng);
-        self.labelled(Batch::draw(crops, CHANCES, rng))
+        self.labelled(Batch::draw(pictures.crops(self.batch / GROUP, self.crop, rng), CHANCES, rng))
     }
 
     fn run(&self, network: &MachineNetwork, batch: &LabelledBatch, device: &Device) -> Outcome {
