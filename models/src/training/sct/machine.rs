@@ -56,6 +56,26 @@ fn is_known(label: u8) -> bool {
     has_class(label) && label != OTHER
 }
 
+/// Of each group of crops, the blocks whose class is not that of the teacher, and all that count. `logits`: how much speaks for each
+/// class, `[B, COUNT, h, w]`; `labels`: what the teacher says of each block, crop by crop.
+fn mistakes(logits: Tensor<4>, labels: &[u8], counts: impl Fn(u8) -> bool) -> Vec<(usize, usize)> {
+    let [crops, _, height, width] = logits.dims();
+    let places = height * width;
+    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    let mut mistakes = vec![(0, 0); crops / GROUP];
+    let crops = values.chunks_exact(COUNT * places).zip(labels.chunks_exact(places));
+    for (crop, (values, labels)) in crops.enumerate() {
+        let (wrong, all) = &mut mistakes[crop / GROUP];
+        for (place, &label) in labels.iter().enumerate().filter(|(_, label)| counts(**label)) {
+            let of = |class: usize| values[class * places + place];
+            let best = (0..COUNT).max_by(|&a, &b| of(a).total_cmp(&of(b)));
+            *wrong += usize::from(best != Some(usize::from(label)));
+            *all += 1;
+        }
+    }
+    mistakes
+}
+
 /// A crop batch with what its blocks show.
 pub struct LabelledBatch {
     batch: Batch,
@@ -95,30 +115,6 @@ impl TrainedMachine {
         let variance = self.codec.decoder.log_variance().exp();
         let Received { values, variance: noise } = batch.send(values, variance.clone(), device);
         network.forward(&Known::of(values, noise, variance, batch.colours(device)))
-    }
-
-    /// Of each group of crops, the blocks whose class is not that of the teacher, and those whose class counts.
-    fn mistakes(
-        &self,
-        logits: Tensor<4>,
-        batch: &LabelledBatch,
-        counts: impl Fn(u8) -> bool,
-    ) -> Vec<(usize, usize)> {
-        let [_, _, height, width] = logits.dims();
-        let places = height * width;
-        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-        let mut mistakes = vec![(0, 0); batch.batch.crops.groups];
-        let crops = values.chunks_exact(COUNT * places).zip(batch.labels.chunks_exact(places));
-        for (crop, (values, labels)) in crops.enumerate() {
-            let (wrong, all) = &mut mistakes[crop / GROUP];
-            for (place, &label) in labels.iter().enumerate().filter(|(_, label)| counts(**label)) {
-                let of = |class: usize| values[class * places + place];
-                let best = (0..COUNT).max_by(|&a, &b| of(a).total_cmp(&of(b)));
-                *wrong += usize::from(best != Some(usize::from(label)));
-                *all += 1;
-            }
-        }
-        mistakes
     }
 }
 
@@ -166,7 +162,7 @@ impl Task for TrainedMachine {
         let loss = (log_softmax(logits.clone(), 1) * wanted).sum().div_scalar(-known.max(1.0));
         // A group of which the teacher says nothing counts as one without a block that is right.
         let share = |(wrong, all): (usize, usize)| if all == 0 { 1.0 } else { wrong as f32 / all as f32 };
-        let mistakes = self.mistakes(logits.inner(), batch, has_class);
+        let mistakes = mistakes(logits.inner(), &batch.labels, has_class);
         let errors: Vec<f32> = mistakes.into_iter().map(share).collect();
         let groups = errors.len();
         Outcome { loss, errors: Tensor::from_data(TensorData::new(errors, [groups]), &constants) }
@@ -181,7 +177,7 @@ impl Task for TrainedMachine {
             let logits = self.classify(network, &batch.batch, device);
             // A head that calls everything `other` is often right, and of no use.
             [("", has_class as fn(u8) -> bool), ("_of_known", is_known)].map(|(kind, counts)| {
-                let mistakes = self.mistakes(logits.clone(), &batch, counts).into_iter();
+                let mistakes = mistakes(logits.clone(), &batch.labels, counts).into_iter();
                 let (wrong, all) = mistakes.fold((0, 0), |sum, group| (sum.0 + group.0, sum.1 + group.1));
                 let agreement = 1.0 - wrong as f64 / all.max(1) as f64;
                 (format!("agreement{kind}_at_{snr_db}_db_{symbols}_symbols"), agreement)
@@ -214,5 +210,18 @@ mod tests {
         assert!((weights[1] / weights[10] - 3.0).abs() < 1e-5, "{weights:?}");
         assert_eq!(weights.iter().filter(|weight| **weight > 0.0).count(), 2);
         assert!(super::weights(&[255; 9]).iter().all(|weight| *weight == 0.0));
+    }
+
+    /// A head that calls everything `other` is right where the teacher does so, and wrong wherever it knows more.
+    #[test]
+    fn mistakes_are_counted_over_what_has_a_class_and_over_what_is_known() {
+        let device = Device::flex();
+        let mut values = vec![0.0; GROUP * COUNT * 2];
+        values.chunks_exact_mut(2 * COUNT).for_each(|crop| crop[2 * usize::from(OTHER)..][..2].fill(1.0));
+        let logits = Tensor::from_data(TensorData::new(values, [GROUP, COUNT, 1, 2]), &device);
+        let mut labels = vec![OTHER; 2 * GROUP];
+        (labels[0], labels[1], labels[2]) = (u8::from(OTHER == 0), 255, 255);
+        assert_eq!(mistakes(logits.clone(), &labels, has_class), [(1, 2 * GROUP - 2)]);
+        assert_eq!(mistakes(logits, &labels, is_known), [(1, 1)]);
     }
 }
