@@ -84,6 +84,9 @@ struct MachineArgs {
     run: RunArgs,
     #[command(flatten)]
     regions: RegionArgs,
+    /// Share of the crops whose colours are darkened, each by a factor of its own, 0 to 1: helps with pictures unlike those trained on
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    tinted: f64,
 }
 
 /// What networks that look at regions work with
@@ -322,12 +325,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let (codec, labels, sizes) = (regions.codec()?, regions.labels()?, regions.sizes());
             train(&TrainedCorrection::new(codec, lpips, judged.weights(), labels, sizes, &device)?, run)
         }
-        System::Machine(MachineArgs { run, regions }) => {
+        System::Machine(MachineArgs { run, regions, tinted }) => {
             let device = open_device(run.device)?.device;
             let labels = regions.labels()?.ok_or_else(|| {
                 Failure::Usage("--segmentation none: there is nothing to learn without a teacher".into())
             })?;
-            train(&TrainedMachine::new(regions.codec()?, labels, regions.sizes(), &device)?, run)
+            train(&TrainedMachine::new(regions.codec()?, labels, tinted, regions.sizes(), &device)?, run)
         }
         System::Segment(args) => {
             let read = |path: &PathBuf| {

@@ -86,22 +86,27 @@ pub struct LabelledBatch {
 pub struct TrainedMachine {
     codec: Network,
     labels: Box<dyn Labels + Send>,
+    tinted: f64,
     batch: usize,
     crop: usize,
 }
 
 impl TrainedMachine {
-    /// For a codec, whose weight file is given, on the device that is trained on.
+    /// For a codec, whose weight file is given, on the device that is trained on; `tinted`: share of the crops in other light, 0 to 1.
     pub fn new(
         codec: Vec<u8>,
         labels: Box<dyn Labels + Send>,
+        tinted: f64,
         (batch, crop): (usize, usize),
         device: &Device,
     ) -> Result<Self, TrainingError> {
+        if !(0.0..=1.0).contains(&tinted) {
+            return Err(TrainingError::Setting(format!("{tinted} of the crops in other light: 0 to 1")));
+        }
         // The same bounds as for the codec.
         super::super::ae::Ae::new(batch, crop)?;
         let codec = weights::from_bytes(codec, device).map_err(TrainingError::Setting)?;
-        Ok(Self { codec, labels, batch, crop })
+        Ok(Self { codec, labels, tinted, batch, crop })
     }
 
     fn labelled(&self, batch: Batch) -> LabelledBatch {
@@ -127,10 +132,12 @@ impl Task for TrainedMachine {
     }
 
     fn describe(&self) -> String {
-        "The machine mode of `sct-integrated` and `sct-modular`: the class of each block of 16 x 16 pixels from what arrived \
-         of its values, without a picture. Its labels are a segmentation network's, not people's; the encoder stays as it is. \
-         PSNRs of training are -10 lg of the share of blocks on which both differ."
-            .into()
+        format!(
+            "The machine mode of `sct-integrated` and `sct-modular`: the class of each block of 16 x 16 pixels from what arrived \
+             of its values, without a picture. Its labels are a segmentation network's, not people's; the encoder stays as it is. \
+             {} of the crops were in other light. PSNRs of training are -10 lg of the share of blocks on which both differ.",
+            self.tinted
+        )
     }
 
     fn least_side(&self) -> usize {
@@ -147,7 +154,8 @@ impl Task for TrainedMachine {
     }
 
     fn batch(&self, pictures: &Pictures, rng: &mut StdRng) -> LabelledBatch {
-        self.labelled(Batch::draw(pictures.crops(self.batch / GROUP, self.crop, rng), CHANCES, rng))
+        let crops = pictures.crops(self.batch / GROUP, self.crop, rng).tinted(self.tinted, rng);
+        self.labelled(Batch::draw(crops, CHANCES, rng))
     }
 
     fn run(&self, network: &MachineNetwork, batch: &LabelledBatch, device: &Device) -> Outcome {
