@@ -534,6 +534,7 @@ impl System for Sct {
     fn decode(&mut self, received: &ReceivedMessage) -> Result<Decoded, ModelError> {
         let mut known = self.known(received)?;
         if known.map.as_ref().is_some_and(|map| map.purpose == Purpose::Machine) {
+            self.paint(&mut known)?;
             let Side { width, height, .. } = known.side;
             let labels = self.machine.classify(&known.code, &known.colours(), width, height)?;
             let sum: u64 = labels.confidence().iter().map(|&share| u64::from(share)).sum();
