@@ -187,11 +187,10 @@ impl Sct {
             match payloads {
                 Ok(payloads) => break (map, payloads),
                 // The least important region is one too many.
-                Err(ModelError::Budget { .. }) if sent.iter().filter(|sent| **sent).count() > 1 => {
-                    if let Some(last) = sent.iter().rposition(|sent| *sent) {
-                        sent[last] = false;
-                    }
-                }
+                Err(error @ ModelError::Budget { .. }) => match sent.iter().rposition(|sent| *sent) {
+                    Some(last) => sent[last] = false,
+                    None => return Err(error),
+                },
                 Err(error) => return Err(error),
             }
         };
