@@ -178,22 +178,22 @@ impl Sct {
             sent.fill(false);
         }
         let colours = colours(&planes, ColourScale::new(mean, thumbnail.is_some()), &analysis);
-        let (map, payloads) = loop {
+        let fit = |sent: &[bool]| {
             let mut map = Map::of(&analysis, &colours, thumbnail.clone(), intent.purpose);
             let payloads = match self.kind {
-                Kind::Modular => self.modular(&values, &analysis, &sent, budget, &mut map),
-                Kind::Integrated => self.integrated(&values, &analysis, &sent, budget, &mut map),
+                Kind::Modular => self.modular(&values, &analysis, sent, budget, &mut map),
+                Kind::Integrated => self.integrated(&values, &analysis, sent, budget, &mut map),
             };
-            match payloads {
-                Ok(payloads) => break (map, payloads),
-                // The least important region is one too many.
-                Err(error @ ModelError::Budget { .. }) => match sent.iter().rposition(|sent| *sent) {
-                    Some(last) => sent[last] = false,
-                    None => return Err(error),
-                },
-                Err(error) => return Err(error),
-            }
+            payloads.map(|payloads| (map, payloads))
         };
+        let mut fitted = fit(&sent);
+        for fewer in narrowed(&sent) {
+            if !matches!(fitted, Err(ModelError::Budget { .. })) {
+                break;
+            }
+            fitted = fit(&fewer);
+        }
+        let (map, payloads) = fitted?;
         let most = analysis.regions.first().map_or(0.0, |region| region.importance);
         let mut features = vec![Feature {
             importance: (MAP_IMPORTANCE * most).max(1.0),
@@ -436,6 +436,21 @@ fn painted(map: &Map, scale: ColourScale) -> Planes {
         }
     }
     planes
+}
+
+/// Where what is to be sent does not fit, what is tried instead: less and less of the least important, then each region but the first
+/// alone, then nothing.
+fn narrowed(sent: &[bool]) -> Vec<Vec<bool>> {
+    let order: Vec<usize> = (0..sent.len()).filter(|&region| sent[region]).collect();
+    let prefixes = (1..order.len()).rev().map(|count| 0..count);
+    let alone = (1..order.len()).map(|at| at..at + 1);
+    let ranges = prefixes.chain(alone).chain((!order.is_empty()).then_some(0..0));
+    let fewer = |range: std::ops::Range<usize>| {
+        let mut fewer = vec![false; sent.len()];
+        order[range].iter().for_each(|&region| fewer[region] = true);
+        fewer
+    };
+    ranges.map(fewer).collect()
 }
 
 /// Marks the regions that are sent, so that the map has its final length.

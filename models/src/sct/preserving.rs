@@ -1,6 +1,6 @@
 //! Which regions are sent: overall preserving sends all of them, selective preserving those that matter, and the receiver makes
 //! up the rest from the map (paper 004, §III). Of those, what a budget has no room for at the coarsest is left out by
-//! [`super::Sct`], the least important first.
+//! [`super::Sct`], the least important first; where the most important alone does not fit, the next that does is sent.
 
 use semcast_common::intent::{Intent, Keep, Preserve};
 

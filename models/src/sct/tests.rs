@@ -368,6 +368,17 @@ fn a_budget_that_is_too_small_is_refused_with_what_is_needed() {
     }
 }
 
+/// Where the first region is too large, another one may fit.
+#[test]
+fn what_is_sent_is_narrowed_from_the_least_important_on_to_one_that_fits() {
+    let tried: Vec<Vec<usize>> = narrowed(&[true, false, true, true])
+        .into_iter()
+        .map(|sent| (0..sent.len()).filter(|&region| sent[region]).collect())
+        .collect();
+    assert_eq!(tried, [vec![0, 2], vec![0], vec![2], vec![3], vec![]]);
+    assert_eq!(narrowed(&[false; 2]).len(), 0);
+}
+
 /// Between a budget for the map alone and one for everything there are those for the most important regions.
 #[test]
 fn what_does_not_fit_is_left_out_from_the_least_important_on() {
